@@ -1,0 +1,57 @@
+# Lookalike's doors. Every target does its own set-up; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+SETUP := $(VENV)/.installed
+PROTOC_VENV := build/protoc-venv
+PROTOS := $(shell find protos -name '*.proto')
+
+.PHONY: help setup demo test check protos docs lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(SETUP) ## the virtual environment with everything in it
+
+$(SETUP): requirements/dev.txt requirements/uv.txt pyproject.toml
+	@./.ci/system-packages
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (a minute or two the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements/dev.txt
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=DIR, BACKBONE=resnet152)
+	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images $(IMAGES)) $(if $(BACKBONE),--backbone $(BACKBONE))
+
+test: $(SETUP) ## every test
+	@$(BIN)/python -m pytest -q
+
+check: $(SETUP) ## style, types, contracts, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/buf lint
+	@$(MAKE) --no-print-directory protos OUT=build/protos-check
+	@$(BIN)/python -m tools.generated check
+
+protos: $(PROTOC_VENV)/.installed ## the committed stubs, from the .proto files
+	@PATH="$(PROTOC_VENV)/bin:$$PATH" $(PROTOC_VENV)/bin/python tools/protos.py $(or $(OUT),protos)
+
+$(PROTOC_VENV)/.installed: requirements/protoc.txt | $(SETUP)
+	@$(PYTHON) -m venv $(PROTOC_VENV)
+	@VIRTUAL_ENV=$(PROTOC_VENV) $(UV) pip sync --quiet --require-hashes requirements/protoc.txt
+	@touch $@
+
+docs: $(SETUP) ## the pages made from code (docs/errors.md, docs/configuration.md)
+	@$(BIN)/python -m tools.generated write
+
+lock: ## the hash-locked requirements, from pyproject.toml
+	@./tools/lock
+
+clean: ## what was built, but not the virtual environment
+	@rm -rf build dist
