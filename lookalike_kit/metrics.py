@@ -1,0 +1,121 @@
+"""What an SRE asks of any gRPC server, by the names of go-grpc-middleware, and /metrics itself."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from wsgiref.simple_server import WSGIServer
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from lookalike_kit.config import host_and_port
+from lookalike_kit.interceptors import AnswerInterceptor, Behaviour, status_of
+
+_METHOD = ("grpc_type", "grpc_service", "grpc_method")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class RpcMetrics(AnswerInterceptor):
+    """Counts and times calls. The outermost interceptor: what it says is what the caller got.
+
+    Calls started and not handled are here still, or expired before they had a thread.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._started = Counter(
+            "grpc_server_started_total", "Calls that arrived.", _METHOD, registry=registry
+        )
+        self._handled = Counter(
+            "grpc_server_handled_total",
+            "Calls that got a status.",
+            (*_METHOD, "grpc_code"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "grpc_server_handling_seconds",
+            "From a call's arrival to its status, waiting for a thread included.",
+            _METHOD,
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def around(self, call: grpc.HandlerCallDetails, behaviour: Behaviour) -> Behaviour:
+        arrived = time.perf_counter()
+        labels = ("unary", *call.method.lstrip("/").split("/", 1))
+        self._started.labels(*labels).inc()
+
+        def measured(request: Any, context: grpc.ServicerContext) -> Any:
+            try:
+                return behaviour(request, context)
+            finally:
+                self._handled.labels(*labels, go_name(_outcome(context))).inc()
+                self._seconds.labels(*labels).observe(time.perf_counter() - arrived)
+
+        return measured
+
+
+class AdmissionMetrics:
+    """How calls get their threads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.wait_seconds = Histogram(
+            "lookalike_admission_wait_seconds",
+            "How long a call waited for a thread.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.refused = Counter(
+            "lookalike_admission_refused_total",
+            "Calls refused because as many as allowed ran or waited.",
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "lookalike_in_flight_calls", "Calls that run or wait for a thread.", registry=registry
+        )
+
+    def follow(self, in_flight: Callable[[], float]) -> None:
+        """Where to read the number of calls from."""
+        self._in_flight.set_function(in_flight)
+
+
+@dataclass(frozen=True)
+class MetricsServer:
+    """/metrics over HTTP, on threads of its own."""
+
+    address: str
+    _http: WSGIServer
+    _thread: threading.Thread
+
+    def stop(self) -> None:
+        """Closes the port."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+def serve_metrics(address: str, registry: CollectorRegistry) -> MetricsServer:
+    """Serves `registry` at HOST:PORT; port 0 takes a free one. Raises OSError if it cannot bind."""
+    host, port = host_and_port(address)
+    http, thread = start_http_server(port, host, registry)
+    bound = f"{address.rpartition(':')[0]}:{http.server_port}"
+    return MetricsServer(bound, http, thread)
+
+
+def go_name(code: grpc.StatusCode) -> str:
+    """INVALID_ARGUMENT as Go prints it, InvalidArgument, so that dashboards made for Go fit."""
+    if code is grpc.StatusCode.OK:
+        return "OK"
+    if code is grpc.StatusCode.CANCELLED:
+        return "Canceled"
+    return code.name.title().replace("_", "")
+
+
+def _outcome(context: grpc.ServicerContext) -> grpc.StatusCode:
+    """The status that the caller saw: an answer after the deadline is none."""
+    code = status_of(context)
+    if context.is_active():
+        return code
+    late = context.time_remaining() == 0
+    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
