@@ -1,0 +1,147 @@
+"""Reads what an image file says of itself, without decoding: the bombs are refused here.
+
+Formats are told by their bytes, never by a name: JPEG (ITU T.81), PNG (W3C), WebP (RFC 9649).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import grpc
+from lookalike.v1 import error_reason_pb2 as reasons
+
+from lookalike_kit.errors import ServiceError
+
+# An honest file has a few dozen segments or chunks before its pixels and, if a PNG, one chunk per
+# 8 KB after. Decoders walk them one by one in Python.
+MAX_SEGMENTS = 1_000
+MAX_CHUNKS = 20_000
+MAX_FILL_BYTES = 64
+
+
+class UnsupportedImage(ServiceError):
+    """Empty, or neither JPEG, PNG nor WebP."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = reasons.ERROR_REASON_UNSUPPORTED_IMAGE
+
+
+class BrokenImage(ServiceError):
+    """Breaks off or does not decode."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = reasons.ERROR_REASON_BROKEN_IMAGE
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the file promises. `scans` are a JPEG's passes over its pixels, at most that many."""
+
+    format: str
+    width: int
+    height: int
+    frames: int = 1
+    scans: int = 1
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+def read_header(content: bytes) -> ImageHeader:
+    """The header of a JPEG, PNG or WebP file. Raises UnsupportedImage, BrokenImage."""
+    if not content:
+        raise UnsupportedImage("content: expected a JPEG, PNG or WebP file, got no bytes")
+    try:
+        if content.startswith(b"\xff\xd8\xff"):
+            return _jpeg(content)
+        if content.startswith(b"\x89PNG\r\n\x1a\n"):
+            return _png(content)
+        if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+            return _webp(content)
+    except (struct.error, IndexError) as error:
+        raise _broken("a whole header", "a file that breaks off in it") from error
+    raise UnsupportedImage(
+        f"content: expected a JPEG, PNG or WebP file, got bytes that begin with {content[:8].hex()}"
+    )
+
+
+def _jpeg(content: bytes) -> ImageHeader:
+    width = height = 0
+    position = 2
+    for _ in range(MAX_SEGMENTS):
+        position, marker = _jpeg_marker(content, position)
+        (length,) = struct.unpack_from(">H", content, position)
+        if marker == 0xDA:  # start of scan: the pixels follow
+            break
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header
+            if width:
+                raise _broken("one frame header", "two")
+            height, width = struct.unpack_from(">HH", content, position + 3)
+        position += max(length, 2)
+    else:
+        raise _broken(f"pixels within {MAX_SEGMENTS} segments", "more segments")
+    # Between here and the end FF DA stands for a scan; elsewhere in pixels it cannot occur.
+    scans = 1 + content.count(b"\xff\xda", position)
+    return _checked(ImageHeader("JPEG", width, height, scans=scans))
+
+
+def _jpeg_marker(content: bytes, position: int) -> tuple[int, int]:
+    """Where the segment's length stands, and the marker before it."""
+    if content[position] != 0xFF:
+        raise _broken("a marker between segments", f"the byte {content[position]:02x}")
+    for at in range(position + 1, position + 1 + MAX_FILL_BYTES):
+        if content[at] != 0xFF:
+            return at + 1, content[at]
+    raise _broken(f"at most {MAX_FILL_BYTES} fill bytes", "more")
+
+
+def _png(content: bytes) -> ImageHeader:
+    length, kind, width, height = struct.unpack_from(">I4sII", content, 8)
+    if kind != b"IHDR" or length != 13:
+        raise _broken("IHDR as the first chunk", repr(kind))
+    frames = 1
+    position = 8
+    for _ in range(MAX_CHUNKS):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        if kind == b"acTL":
+            (frames,) = struct.unpack_from(">I", content, position + 8)
+        if kind == b"IEND":
+            return _checked(ImageHeader("PNG", width, height, frames=frames))
+        position += 12 + length
+    raise _broken(f"at most {MAX_CHUNKS} chunks", "more")
+
+
+def _webp(content: bytes) -> ImageHeader:
+    (size,) = struct.unpack_from("<I", content, 4)
+    if size + 8 > len(content):
+        raise _broken(f"{size + 8} bytes", f"{len(content)}")
+    kind = content[12:16]
+    if kind == b"VP8X":
+        flags = content[20]
+        width, height = (1 + int.from_bytes(content[at : at + 3], "little") for at in (24, 27))
+        return _checked(ImageHeader("WEBP", width, height, frames=_webp_frames(content, flags)))
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", content, 21)
+        return _checked(ImageHeader("WEBP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)))
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", content, 26)
+        return _checked(ImageHeader("WEBP", width & 0x3FFF, height & 0x3FFF))
+    raise _broken("VP8, VP8L or VP8X as the first chunk", repr(kind))
+
+
+def _webp_frames(content: bytes, flags: int) -> int:
+    if not flags & 0x02:
+        return 1
+    return max(1, content.count(b"ANMF"))
+
+
+def _checked(header: ImageHeader) -> ImageHeader:
+    if header.pixels == 0:
+        raise _broken("a width and a height of at least 1", f"{header.width} x {header.height}")
+    return header
+
+
+def _broken(expected: str, got: str) -> BrokenImage:
+    return BrokenImage(f"content: expected {expected}, got {got}")

@@ -1,0 +1,239 @@
+"""Image bytes -> the pixels the model sees. Pillow and numpy; no torch.
+
+Serving, golden photos and the evaluation of a training all read images here, so that a vector does
+not depend on who asked for it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+import PIL
+from lookalike.v1 import error_reason_pb2 as reasons
+from PIL import Image
+from PIL.Image import Resampling, Transpose
+
+from embedder_service.image_header import BrokenImage, ImageHeader, UnsupportedImage, read_header
+from embedder_service.spec import Preprocessing
+from lookalike_kit.errors import ServiceError
+
+__all__ = [
+    "DECODER",
+    "BrokenImage",
+    "ImageTooLarge",
+    "InvalidRegion",
+    "Limits",
+    "Pixels",
+    "Region",
+    "UnsupportedImage",
+    "check",
+    "read",
+]
+
+DECODER = f"pillow {PIL.__version__}"
+
+Pixels = npt.NDArray[np.uint8]
+
+# EXIF orientation -> what turns the stored picture upright.
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+
+# What Pillow's parsers and decoders raise on damaged files.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+class ImageTooLarge(ServiceError):
+    """More bytes, pixels, frames or scans than the limits; told from the header."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = reasons.ERROR_REASON_IMAGE_TOO_LARGE
+
+
+class InvalidRegion(ServiceError):
+    """Empty, or reaches outside the image."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = reasons.ERROR_REASON_INVALID_REGION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What is decoded at all. A camera's progressive JPEG has about 10 scans."""
+
+    max_bytes: int = 16 << 20
+    max_pixels: int = 50_000_000
+    max_frames: int = 1
+    max_scans: int = 100
+    # A scan passes over all pixels at about 50 million a second.
+    max_scanned_pixels: int = 250_000_000
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of the upright image, in fractions of its width and height."""
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+    def check(self) -> None:
+        """Raises InvalidRegion. NaN is outside, too."""
+        if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):
+            raise InvalidRegion(
+                "regions: expected 0 <= left < right <= 1 and 0 <= top < bottom <= 1, "
+                f"got left {self.left:g}, top {self.top:g}, right {self.right:g}, "
+                f"bottom {self.bottom:g}"
+            )
+
+
+WHOLE = Region()
+
+
+def check(content: bytes, limits: Limits) -> ImageHeader:
+    """The header, if the file may be decoded. Costs no memory and microseconds.
+
+    Raises UnsupportedImage, BrokenImage, ImageTooLarge.
+    """
+    _within("bytes", len(content), limits.max_bytes)
+    header = read_header(content)
+    _within("pixels", header.pixels, limits.max_pixels)
+    _within("frames", header.frames, limits.max_frames)
+    _within("scans", header.scans, limits.max_scans)
+    if header.scans > 1:
+        _within("pixels x scans", header.pixels * header.scans, limits.max_scanned_pixels)
+    return header
+
+
+def read(
+    content: bytes,
+    preprocessing: Preprocessing,
+    regions: Sequence[Region] = (),
+    limits: Limits = Limits(),
+) -> list[Pixels]:
+    """One uint8 [3, crop, crop] a region (none: the whole image), decoding once.
+
+    The same as torchvision's Resize(resize, antialias) and CenterCrop(crop) of the upright image or
+    region. Raises UnsupportedImage, BrokenImage, ImageTooLarge, InvalidRegion.
+    """
+    header = check(content, limits)
+    regions = regions or (WHOLE,)
+    for region in regions:
+        region.check()
+    try:
+        upright = _decode(content, header, _needed_scale(header, regions, preprocessing.resize))
+    except _DECODER_ERRORS as error:
+        raise BrokenImage(
+            f"content: expected a whole {header.format} file, got one that does not decode: {error}"
+        ) from error
+    return [_square(_cut(upright, region), preprocessing) for region in regions]
+
+
+def _needed_scale(header: ImageHeader, regions: Sequence[Region], resize: int) -> float:
+    """How far the picture may shrink before any region's shorter side is below `resize`."""
+    # Which side is the width is known only after EXIF; the smaller fraction of the smaller side is
+    # safe either way.
+    fraction = min(min(r.right - r.left, r.bottom - r.top) for r in regions)
+    return resize / (min(header.width, header.height) * fraction)
+
+
+def _decode(content: bytes, header: ImageHeader, scale: float) -> Image.Image:
+    """The upright RGB picture, at `scale` or larger: JPEGs decode at 1/2, 1/4 and 1/8 for less."""
+    image: Image.Image
+    with Image.open(io.BytesIO(content), formats=[header.format]) as image:
+        if image.size != (header.width, header.height):
+            raise ValueError(f"a picture of {image.size} in a file of {header}")
+        if scale < 1:
+            image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+        image.load()
+        orientation = _UPRIGHT.get(_orientation(image))
+        rgb = _rgb(image)
+    return rgb if orientation is None else rgb.transpose(orientation)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except _DECODER_ERRORS:
+        return 1  # cameras write broken EXIF around sound pictures
+    return value if isinstance(value, int) else 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "I;16":  # convert() would clip the upper byte instead of keeping it
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image.convert("RGBA"))
+    return white.convert("RGB")
+
+
+def _cut(image: Image.Image, region: Region) -> Image.Image:
+    if region == WHOLE:
+        return image
+    width, height = image.size
+    left, top = math.floor(region.left * width), math.floor(region.top * height)
+    return image.crop(
+        (
+            left,
+            top,
+            max(left + 1, math.ceil(region.right * width)),
+            max(top + 1, math.ceil(region.bottom * height)),
+        )
+    )
+
+
+def _square(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
+    """Resize and centre crop in one step: what would be cropped away is never computed.
+
+    A picture of 1 x 50,000,000 pixels would otherwise become one of 232 x 11,600,000,000.
+    """
+    crop = preprocessing.crop
+    shorter = min(image.size)
+    spans = [_kept(length, shorter, preprocessing) for length in image.size]
+    (left, right), (top, bottom) = spans
+    square = image.resize((crop, crop), Resampling.BILINEAR, box=(left, top, right, bottom))
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def _kept(length: int, shorter: int, preprocessing: Preprocessing) -> tuple[float, float]:
+    """The span of a side that Resize and CenterCrop would keep, in the picture's own pixels."""
+    resized = preprocessing.resize * length // shorter
+    first = round((resized - preprocessing.crop) / 2)
+    scale = length / resized
+    return first * scale, min((first + preprocessing.crop) * scale, length)
+
+
+def _within(what: str, got: int, limit: int) -> None:
+    if got > limit:
+        raise ImageTooLarge(
+            f"content: expected at most {limit} {what}, got {got}", limit=f"{limit} {what}"
+        )
