@@ -1,0 +1,46 @@
+"""One channel to the replicas of one service: how it spreads calls, retries and reconnects."""
+
+from importlib import metadata, resources
+
+import grpc
+
+# Embed's largest legal answer is 64 images of 16 regions of 2,048 dimensions: 8 MiB. Search's all
+# fit 4 MiB.
+MAX_RECEIVE_BYTES = 16 << 20
+
+# A request larger than this buffer is sent once and never retried; gRPC's default of 256 KiB is one
+# photo.
+RETRY_BUFFER_BYTES = 64 << 20
+
+
+def service_config() -> str:
+    """Retries, time limits and round_robin as JSON, for gRPC clients of any language."""
+    return resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
+
+
+def open_channel(target: str) -> grpc.Channel:
+    """`target` as gRPC has it: "host:port", or "dns:///search:50061" for all pods of a name."""
+    return grpc.insecure_channel(target, options=_options())
+
+
+def _options() -> list[tuple[str, str | int]]:
+    return [
+        ("grpc.service_config", service_config()),
+        ("grpc.primary_user_agent", f"lookalike/{metadata.version('lookalike')}"),
+        ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
+        ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER_BYTES),
+        # A replica whose machine vanished is noticed: by TCP's own timer, which this switches on,
+        # 10 s after
+        # the first unanswered byte. Servers count pings nearer than this as abuse unless they are
+        # set to allow it.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        # A restarted replica is found again within 2 s; gRPC's own back-off grows to 120 s.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 1_000),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 5_000),
+        # The services are neighbours in a private network; a proxy for the web would answer in
+        # their place.
+        ("grpc.enable_http_proxy", 0),
+    ]

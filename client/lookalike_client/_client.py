@@ -1,0 +1,226 @@
+"""The client of both services."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self, Unpack
+
+from lookalike.embedder.v1 import embedder_pb2
+from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
+from lookalike.search.v1 import search_pb2
+from lookalike.search.v1.search_pb2_grpc import SearchServiceStub
+from lookalike.v1.embedding_pb2 import Embedding
+
+from lookalike_client import _answers
+from lookalike_client._answers import Answer, Item
+from lookalike_client._call import Call
+from lookalike_client._channel import open_channel
+from lookalike_client._environment import Settings
+from lookalike_client._errors import ImageFailed, image_failed
+from lookalike_client._options import SearchOptions, search_options
+
+Region = embedder_pb2.Region
+
+
+class Client:
+    """Images in, neighbours out. One per process, shared by its threads, made after forking.
+
+    embedder, search: gRPC targets, as "dns:///search:50061" or "127.0.0.1:50061"; "" where a caller
+    needs only
+    the other. Nothing is connected before the first call.
+    deadline_seconds: the time for one call of a method, retries included.
+    bulk_deadline_seconds: the same for `embed(..., bulk=True)`, which waits behind everybody else.
+
+    Every method raises a LookalikeError; which kind says what to do about it.
+    """
+
+    def __init__(
+        self,
+        *,
+        embedder: str = "",
+        search: str = "",
+        deadline_seconds: float = 2.0,
+        bulk_deadline_seconds: float = 60.0,
+    ) -> None:
+        self._embedder_channel = open_channel(embedder) if embedder else None
+        self._search_channel = open_channel(search) if search else None
+        # Stubs cost more to make than a call does to send.
+        self._embedder_stub = (
+            EmbedderServiceStub(self._embedder_channel) if self._embedder_channel else None
+        )
+        self._search_stub = (
+            SearchServiceStub(self._search_channel) if self._search_channel else None
+        )
+        self._deadline_seconds = deadline_seconds
+        self._bulk_deadline_seconds = bulk_deadline_seconds
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Reads LOOKALIKE_CLIENT_EMBEDDER, _SEARCH, _DEADLINE_SECONDS, _BULK_DEADLINE_SECONDS."""
+        return cls(**asdict(Settings.read(environment)))
+
+    def embed(
+        self,
+        images: Sequence[bytes],
+        *,
+        bulk: bool = False,
+        deadline_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> list[Embedding | ImageFailed]:
+        """One embedding an image, in order; a bad image fails alone, in its place.
+
+        images: 1 to 64 whole JPEG, PNG or WebP files.
+        bulk: a catalogue, for which nobody waits: goes when no other call waits, and rides out a
+        restart.
+        """
+        whole = [(content, ()) for content in images]
+        results = self._embed(whole, self._begin(deadline_seconds, request_id, bulk), bulk)
+        return [result if isinstance(result, ImageFailed) else result[0] for result in results]
+
+    def embed_regions(
+        self,
+        images: Sequence[tuple[bytes, Sequence[Region]]],
+        *,
+        bulk: bool = False,
+        deadline_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> list[tuple[Embedding, ...] | ImageFailed]:
+        """One embedding a region of each image, in order; an image is decoded once for all."""
+        return self._embed(images, self._begin(deadline_seconds, request_id, bulk), bulk)
+
+    def search(self, index: str, embedding: Embedding, **options: Unpack[SearchOptions]) -> Answer:
+        """The items nearest to an embedding, as `embed` returned it."""
+        query = search_pb2.Query(embedding=embedding)
+        call, message = self._begin_search(options)
+        return self._search(index, query, call, message)
+
+    def search_item(self, index: str, item_id: str, **options: Unpack[SearchOptions]) -> Answer:
+        """The items nearest to an item of the index, over all its photos; without itself."""
+        query = search_pb2.Query(item_id=item_id)
+        call, message = self._begin_search(options)
+        return self._search(index, query, call, message)
+
+    def search_batch(
+        self, index: str, queries: Sequence[Embedding | str], **options: Unpack[SearchOptions]
+    ) -> list[Answer]:
+        """One answer a query, in order, all from one generation; a text is an item's id.
+
+        queries: 1 to 256, all of one space. Queries x k x photos_per_item is at most 10,000.
+        """
+        call, message = self._begin_search(options)
+        request = search_pb2.SearchBatchRequest(
+            index=index, queries=[_query(query) for query in queries], options=message
+        )
+        reply = call.send(self._searcher.SearchBatch, request)
+        return [
+            _answers.answer(one, reply.answered, reply.timings, call.request_id)
+            for one in reply.answers
+        ]
+
+    def similar(
+        self,
+        index: str,
+        image: bytes,
+        *,
+        region: Region | None = None,
+        **options: Unpack[SearchOptions],
+    ) -> Answer:
+        """The items nearest to an image or a region of it: Embed, then Search, one deadline."""
+        call, message = self._begin_search(options)
+        [result] = self._embed([(image, [region] if region else [])], call, bulk=False)
+        if isinstance(result, ImageFailed):
+            raise result
+        return self._search(index, search_pb2.Query(embedding=result[0]), call, message)
+
+    def items(self, index: str, item_ids: Sequence[str]) -> list[Item]:
+        """Items by id, 1 to 100, in the order asked for, without those that are not there."""
+        request = search_pb2.GetItemsRequest(index=index, item_ids=item_ids)
+        reply = self._begin().send(self._searcher.GetItems, request)
+        return [_answers.item(found) for found in reply.items]
+
+    def indexes(self) -> Sequence[search_pb2.IndexEntry]:
+        """What the replica that answers serves: index, space_id, generation."""
+        request = search_pb2.ListIndexesRequest()
+        return self._begin().send(self._searcher.ListIndexes, request).indexes
+
+    def index(self, name: str) -> search_pb2.GetIndexResponse:
+        """One index: generations, attributes, recall curve, the spread of similarities."""
+        request = search_pb2.GetIndexRequest(index=name)
+        return self._begin().send(self._searcher.GetIndex, request)
+
+    def info(self) -> embedder_pb2.GetInfoResponse:
+        """What the embedder that answers runs: its space, limits, device."""
+        return self._begin().send(self._embedder.GetInfo, embedder_pb2.GetInfoRequest())
+
+    def close(self) -> None:
+        """Ends what is in flight and closes the connections."""
+        for channel in (self._embedder_channel, self._search_channel):
+            if channel is not None:
+                channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def _embedder(self) -> EmbedderServiceStub:
+        if self._embedder_stub is None:
+            raise ValueError("embedder: expected the service's address, got none")
+        return self._embedder_stub
+
+    @property
+    def _searcher(self) -> SearchServiceStub:
+        if self._search_stub is None:
+            raise ValueError("search: expected the service's address, got none")
+        return self._search_stub
+
+    def _begin(
+        self,
+        deadline_seconds: float | None = None,
+        request_id: str | None = None,
+        bulk: bool = False,
+    ) -> Call:
+        usual = self._bulk_deadline_seconds if bulk else self._deadline_seconds
+        return Call.begin(usual if deadline_seconds is None else deadline_seconds, request_id)
+
+    def _begin_search(self, options: SearchOptions) -> tuple[Call, search_pb2.SearchOptions]:
+        call = self._begin(options.get("deadline_seconds"), options.get("request_id"))
+        return call, search_options(options)
+
+    def _embed(
+        self, images: Sequence[tuple[bytes, Sequence[Region]]], call: Call, bulk: bool
+    ) -> list[tuple[Embedding, ...] | ImageFailed]:
+        request = embedder_pb2.EmbedRequest(
+            images=[
+                embedder_pb2.Image(content=content, regions=regions) for content, regions in images
+            ],
+            priority=embedder_pb2.PRIORITY_BULK if bulk else embedder_pb2.PRIORITY_ONLINE,
+        )
+        reply = call.send(self._embedder.Embed, request, wait_for_ready=bulk)
+        return [
+            image_failed(result.error, position, call.request_id)
+            if result.HasField("error")
+            else tuple(result.embeddings)
+            for position, result in enumerate(reply.results)
+        ]
+
+    def _search(
+        self, index: str, query: search_pb2.Query, call: Call, options: search_pb2.SearchOptions
+    ) -> Answer:
+        request = search_pb2.SearchRequest(index=index, query=query, options=options)
+        reply = call.send(self._searcher.Search, request)
+        return _answers.answer(reply, reply.answered, reply.timings, call.request_id)
+
+
+def _query(query: Embedding | str) -> search_pb2.Query:
+    if isinstance(query, str):
+        return search_pb2.Query(item_id=query)
+    return search_pb2.Query(embedding=query)

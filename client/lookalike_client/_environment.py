@@ -1,0 +1,39 @@
+"""The client's settings as environment variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+PREFIX = "LOOKALIKE_CLIENT_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    embedder: str = ""
+    search: str = ""
+    deadline_seconds: float = 2.0
+    bulk_deadline_seconds: float = 60.0
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Raises ValueError for a name or a value that cannot be meant."""
+        known = {PREFIX + field.name.upper(): field for field in fields(cls)}
+        given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{name}: expected one of {', '.join(known)}")
+        values: dict[str, Any] = {
+            known[name].name: _seconds(name, text) if known[name].type is float else text
+            for name, text in given.items()
+        }
+        return cls(**values)
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{name}: expected a number of seconds above 0, got {text!r}")
+    return seconds
