@@ -1,0 +1,1 @@
+"""The `lookalike` command: thin; every verb calls one of the packages. One file a group."""

@@ -1,0 +1,105 @@
+"""Where the services are: by flags, by LOOKALIKE_CLIENT_*, or as `lookalike up` wrote it down."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import click
+from lookalike_client import Client
+
+UP = "up.json"
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process of a service, as HOST:PORT each."""
+
+    address: str
+    admin_address: str
+    metrics_address: str
+
+
+@dataclass(frozen=True)
+class Up:
+    """What a running `lookalike up` wrote into its folder."""
+
+    pid: int
+    embedder: Replica
+    search: Replica
+
+    def write(self, folder: Path) -> None:
+        """Into the folder, and where later commands look that are given none."""
+        (folder / UP).write_text(json.dumps(asdict(self), indent=2) + "\n")
+        with suppress(OSError):  # a home that cannot be written to only costs the convenience
+            last = _last_folder()
+            last.parent.mkdir(parents=True, exist_ok=True)
+            last.write_text(str(folder.resolve()))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """None where nothing runs: no file, or one whose process is gone."""
+        try:
+            told = json.loads((folder / UP).read_text())
+            os.kill(told["pid"], 0)
+        except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+            return None
+        return cls(told["pid"], Replica(**told["embedder"]), Replica(**told["search"]))
+
+    @classmethod
+    def find(cls, folder: Path | None = None) -> Self | None:
+        """In the folder given, else here, else where `lookalike up` was last started."""
+        if folder is not None:
+            return cls.read(folder)
+        return cls.read(Path()) or cls._last()
+
+    @classmethod
+    def _last(cls) -> Self | None:
+        try:
+            return cls.read(Path(_last_folder().read_text()))
+        except OSError:
+            return None
+
+
+def connection_options(command: Function) -> Function:
+    """--embedder, --search and --up, for `connect`."""
+    for option in (
+        click.option("--up", "folder", type=click.Path(path_type=Path), help=_UP_HELP),
+        click.option("--search", metavar="HOST:PORT", help="The search service."),
+        click.option("--embedder", metavar="HOST:PORT", help="The embedder service."),
+    ):
+        command = option(command)
+    return command
+
+
+def connect(
+    embedder: str | None, search: str | None, folder: Path | None, deadline_seconds: float = 30.0
+) -> Client:
+    up = Up.find(folder)
+    found_embedder = embedder or os.environ.get("LOOKALIKE_CLIENT_EMBEDDER")
+    found_search = search or os.environ.get("LOOKALIKE_CLIENT_SEARCH")
+    if up is not None:
+        found_embedder = found_embedder or up.embedder.address
+        found_search = found_search or up.search.address
+    if not (found_embedder or found_search):
+        raise click.ClickException(
+            "services: expected a running `lookalike up DIR`, or --embedder and --search, got none"
+        )
+    return Client(
+        embedder=found_embedder or "",
+        search=found_search or "",
+        deadline_seconds=deadline_seconds,
+        bulk_deadline_seconds=120.0,
+    )
+
+
+def _last_folder() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state, "lookalike", "up")
+
+
+_UP_HELP = "The folder of a running `lookalike up`. Default: here, or where it was last started."

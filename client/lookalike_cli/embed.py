@@ -1,0 +1,103 @@
+"""`lookalike embed`: photos to vectors, through the embedder."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from lookalike_client import Client
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lookalike_cli.addresses import connect, connection_options
+from lookalike_cli.catalogue import Embedded, Failure, Photograph, SpaceChanged, embed_catalogue
+from lookalike_cli.photographs import find_photographs, join_table
+from lookalike_cli.printing import json_option, print_json
+
+SHOWN_FAILURES = 5
+
+
+@click.command()
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH...",
+)
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Where to write.")
+@click.option(
+    "--table",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A CSV with a column photo_id; item_id and its other columns go into photos.csv.",
+)
+@click.option("--images-per-call", default=16, show_default=True, type=click.IntRange(1, 64))
+@click.option("--calls-in-flight", default=4, show_default=True, type=click.IntRange(1, 256))
+@connection_options
+@json_option
+def command(
+    paths: tuple[Path, ...],
+    out: Path,
+    table: Path | None,
+    images_per_call: int,
+    calls_in_flight: int,
+    embedder: str | None,
+    search: str | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Embed the photos below each PATH (JPEG, PNG, WebP) into the folder OUT.
+
+    \b
+    lookalike embed photos/ -o vectors/
+    lookalike embed photos/ -o vectors/ --table catalogue.csv
+    lookalike index build vectors/ ...       what comes next
+
+    A photo's id is its path below PATH. OUT gets vectors.npy, photos.csv (a row a vector),
+    space.json, and
+    failed.csv for photos that could not be embedded; with such photos the exit code is 1.
+    """
+    photographs = find_photographs(paths)
+    missing: list[Failure] = []
+    if table is not None:
+        photographs, missing = join_table(photographs, table)
+    with connect(embedder, search, folder) as client:
+        done = _embed(client, photographs, out, missing, images_per_call, calls_in_flight)
+    if as_json:
+        print_json({**asdict(done), "out": str(out)})
+    else:
+        click.echo(f"{done.photos} photos embedded into {out} in {done.seconds:.1f} s")
+    if done.failures:
+        raise click.ClickException(_said(done.failures, out))
+
+
+def _embed(
+    client: Client,
+    photographs: list[Photograph],
+    out: Path,
+    missing: list[Failure],
+    images_per_call: int,
+    calls_in_flight: int,
+) -> Embedded:
+    columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("embedding", total=len(photographs))
+        try:
+            return embed_catalogue(
+                client,
+                photographs,
+                out,
+                images_per_call=images_per_call,
+                calls_in_flight=calls_in_flight,
+                failures=missing,
+                progress=lambda done: bar.update(task, completed=done),
+            )
+        except SpaceChanged as error:
+            raise click.ClickException(str(error)) from error
+
+
+def _said(failures: tuple[Failure, ...], out: Path) -> str:
+    shown = [f"  {one.photo_id}: {one.reason}: {one.message}" for one in failures[:SHOWN_FAILURES]]
+    more = len(failures) - len(shown)
+    rest = [f"  and {more} more"] if more else []
+    head = f"{len(failures)} photos have no vector; {out / 'failed.csv'} has them all"
+    return "\n".join([head, *shown, *rest])
