@@ -1,0 +1,30 @@
+"""python -m embedder_service: reads the configuration, then runs one embedder until a signal."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+from embedder_service.config import PREFIX, SIBLINGS, EmbedderConfig
+from embedder_service.spec import ModelError
+from lookalike_kit import config as settings
+from lookalike_kit import logs
+from lookalike_kit.config import ConfigError
+
+
+def main(environment: Mapping[str, str] = os.environ) -> int:
+    """The process's exit code: 0 after a signal, 2 if it cannot start as configured."""
+    try:
+        config = settings.read(EmbedderConfig, PREFIX, environment, SIBLINGS)
+        logs.configure(config.log_level, "embedder")
+        # Importing torch and torchvision takes 8 s: a mistyped variable need not wait for it.
+        from embedder_service.wiring import Embedder
+
+        Embedder(config).run()
+    except (ConfigError, ModelError) as error:
+        sys.stderr.write(f"embedder_service cannot start: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What the embedder is told, by LOOKALIKE_EMBEDDER_* variables."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike_kit.config import ConfigError, setting
+from lookalike_kit.server import MiB, ServerConfig
+
+PREFIX = "LOOKALIKE_EMBEDDER_"
+SIBLINGS = ("LOOKALIKE_SEARCH_", "LOOKALIKE_CLIENT_")
+
+# A request is its images and a few bytes around each.
+_ENVELOPE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderConfig(ServerConfig):
+    """One embedder process."""
+
+    model: Path = setting(doc="The model folder, models/<space_id>.")
+    device: str = setting(
+        "auto", choices=("auto", "cpu", "cuda"), doc="Where the model runs; auto: cuda if there."
+    )
+    max_batch: int = setting(
+        32, minimum=1, maximum=1024, doc="The most images that share a forward pass."
+    )
+    max_queue_images: int = setting(
+        256,
+        minimum=1,
+        maximum=100_000,
+        doc="Images that wait for the device; bulk calls fill half of it at most.",
+    )
+    max_image_bytes: int = setting(
+        16 * MiB, minimum=1024, maximum=256 * MiB, doc="The most bytes of one image."
+    )
+    max_image_pixels: int = setting(
+        50_000_000,
+        minimum=1024,
+        maximum=89_000_000,
+        doc="The most pixels of one image, before decoding; a pixel takes up to 12 bytes then.",
+    )
+    torch_threads: int = setting(
+        0, minimum=0, maximum=1024, doc="Threads of the model on a CPU; 0: one a core."
+    )
+
+    # Two full batches of one-image calls, one on the device and one being decoded, and a margin.
+    threads: int = 72
+    max_message_bytes: int = 64 * MiB
+
+    def __post_init__(self) -> None:
+        if self.max_image_bytes + _ENVELOPE_BYTES > self.max_message_bytes:
+            raise ConfigError(
+                f"{PREFIX}MAX_MESSAGE_BYTES: expected at least MAX_IMAGE_BYTES + {_ENVELOPE_BYTES} "
+                f"= {self.max_image_bytes + _ENVELOPE_BYTES}, got {self.max_message_bytes}"
+            )

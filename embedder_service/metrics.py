@@ -1,0 +1,72 @@
+"""What an SRE asks of the embedder: where the time goes, how full it is, what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class EmbedderMetrics:
+    """lookalike_embedder_*."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._images = Counter(
+            "lookalike_embedder_images",
+            "Images by what became of them: ok, or the reason of the refusal.",
+            ["result"],
+            registry=registry,
+        )
+        self._decode = self._histogram("decode_seconds", "Decoding one image.", _SECONDS)
+        self._queue = self._histogram(
+            "queue_seconds", "From a call's submission to the device, by batch it is in.", _SECONDS
+        )
+        self._forward = self._histogram("forward_seconds", "One forward pass.", _SECONDS)
+        self._batch = self._histogram("batch_images", "Images that shared a pass.", _IMAGES)
+
+    def decoded(self, seconds: float) -> None:
+        """One image was decoded."""
+        self._decode.observe(seconds)
+
+    def batch(self, images: int, queued_seconds: Sequence[float], forward_seconds: float) -> None:
+        """One batch came off the device."""
+        self._batch.observe(images)
+        self._forward.observe(forward_seconds)
+        for seconds in queued_seconds:
+            self._queue.observe(seconds)
+
+    def image(self, result: str) -> None:
+        """One image was answered: "ok", or a reason in lower case."""
+        self._images.labels(result).inc()
+
+    def follow_queue(self, waiting: Callable[[bool], int]) -> None:
+        """Where to read from how many images wait, by whether they are bulk."""
+        gauge = Gauge(
+            "lookalike_embedder_queue_images",
+            "Images that wait for the device.",
+            ["priority"],
+            registry=self._registry,
+        )
+        gauge.labels("online").set_function(lambda: waiting(False))
+        gauge.labels("bulk").set_function(lambda: waiting(True))
+
+    def describe(self, info: Mapping[str, str], golden_cosine: float, golden_error: float) -> None:
+        """What this process runs, and how well it agrees with the model's golden photos."""
+        self._gauge("info", "What this process runs.", list(info)).labels(**info).set(1)
+        self._gauge("golden_cosine", "The least cosine to a golden vector.").set(golden_cosine)
+        self._gauge(
+            "golden_error",
+            "The largest error as a fraction of the distance to the nearest other golden photo.",
+        ).set(golden_error)
+
+    def _histogram(self, name: str, words: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(
+            f"lookalike_embedder_{name}", words, buckets=buckets, registry=self._registry
+        )
+
+    def _gauge(self, name: str, words: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"lookalike_embedder_{name}", words, labels, registry=self._registry)

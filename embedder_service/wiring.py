@@ -1,0 +1,93 @@
+"""Model -> batcher -> servicer -> server: one embedder. Knows everyone."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+
+from lookalike.embedder.v1 import embedder_pb2 as pb
+from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
+from prometheus_client import CollectorRegistry
+
+from embedder_service import checkpoint, golden, images
+from embedder_service.batcher import Batcher
+from embedder_service.checkpoint import Checkpoint
+from embedder_service.config import EmbedderConfig
+from embedder_service.device import EagerDevice
+from embedder_service.metrics import EmbedderMetrics
+from embedder_service.reader import Reader
+from embedder_service.servicer import MAX_IMAGES, EmbedderServicer
+from lookalike_kit import logs
+from lookalike_kit.server import Registration, Server
+
+SERVICE = "lookalike.embedder.v1.EmbedderService"
+
+log = logs.get(__name__)
+
+
+class Embedder:
+    """One embedder, wired but not serving. Raises ModelError, ConfigError."""
+
+    def __init__(self, config: EmbedderConfig) -> None:
+        registry = CollectorRegistry()
+        metrics = EmbedderMetrics(registry)
+        model = checkpoint.load(config.model)
+        device = EagerDevice(model.model, config.device, config.torch_threads)
+        pace = device.warm_up(config.max_batch)
+        agreement = golden.check(model, device.embed, config.max_batch)
+        info = _info(config, model, device)
+        metrics.describe(_labels(info), agreement.cosine, agreement.error)
+        _log_ready(info, agreement)
+
+        self.batcher = Batcher(device.embed, pace, config.max_queue_images, metrics)
+        metrics.follow_queue(self.batcher.waiting)
+        limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
+        cores = len(os.sched_getaffinity(0))
+        reader = Reader(model.spec.preprocessing, limits, cores, metrics.decoded)
+        servicer = EmbedderServicer(reader, self.batcher, info, metrics.image)
+        registration = Registration(
+            SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
+        )
+        self.server = Server(config, "embedder", registry, [registration])
+
+    def run(self) -> None:
+        """Serves until SIGTERM or SIGINT."""
+        self.batcher.start()
+        self.server.catch_signals()
+        self.server.start()
+        self.server.set_ready(True)
+        self.server.run_until_signal()
+        self.batcher.stop()
+
+
+def _info(config: EmbedderConfig, model: Checkpoint, device: EagerDevice) -> pb.GetInfoResponse:
+    return pb.GetInfoResponse(
+        space_id=model.space_id,
+        dimension=model.spec.dimension,
+        architecture=model.spec.backbone,
+        layer=model.spec.layer,
+        image_side=model.spec.preprocessing.crop,
+        device=device.name,
+        precision=device.precision,
+        decoder=images.DECODER,
+        max_images_per_call=MAX_IMAGES,
+        max_image_bytes=config.max_image_bytes,
+        max_image_pixels=config.max_image_pixels,
+        max_batch=config.max_batch,
+        version=version("lookalike"),
+    )
+
+
+def _labels(info: pb.GetInfoResponse) -> dict[str, str]:
+    names = ("space_id", "architecture", "device", "precision", "decoder", "version")
+    return {name: getattr(info, name) for name in names}
+
+
+def _log_ready(info: pb.GetInfoResponse, agreement: golden.Agreement) -> None:
+    say = log.warning if agreement.is_doubtful else log.info
+    say(
+        "model_checked",
+        **_labels(info),
+        golden_cosine=round(agreement.cosine, 6),
+        golden_error=round(agreement.error, 6),
+    )
