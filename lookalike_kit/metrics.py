@@ -1,14 +1,16 @@
 """What an SRE asks of any gRPC server, by the names of go-grpc-middleware, and /metrics itself."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from lookalike_kit.config import host_and_port
 from lookalike_kit.interceptors import AnswerInterceptor, Behaviour, status_of
@@ -80,6 +82,25 @@ class AdmissionMetrics:
         self._in_flight.set_function(in_flight)
 
 
+class _Http(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], quiet: type[WSGIRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, quiet)
+
+    def server_bind(self) -> None:
+        # The standard library's own asks for the host's name, which may take a resolver's seconds.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """A scrape is no event."""
+
+
 @dataclass(frozen=True)
 class MetricsServer:
     """/metrics over HTTP, on threads of its own."""
@@ -98,7 +119,11 @@ class MetricsServer:
 def serve_metrics(address: str, registry: CollectorRegistry) -> MetricsServer:
     """Serves `registry` at HOST:PORT; port 0 takes a free one. Raises OSError if it cannot bind."""
     host, port = host_and_port(address)
-    http, thread = start_http_server(port, host, registry)
+    http = _Http((host, port), _Quiet)
+    http.set_app(make_wsgi_app(registry))
+    # A stop waits for as long as a poll: 0.1 s, not the 0.5 s it would be.
+    thread = threading.Thread(target=http.serve_forever, args=(0.1,), name="metrics", daemon=True)
+    thread.start()
     bound = f"{address.rpartition(':')[0]}:{http.server_port}"
     return MetricsServer(bound, http, thread)
 
