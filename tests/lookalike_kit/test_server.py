@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -80,6 +81,15 @@ class Process:
     def line(self) -> dict[str, Any]:
         assert self.process.stderr is not None
         return json.loads(self.process.stderr.readline())
+
+    def metrics(self) -> str:
+        url = f"http://{self.serving['metrics_address']}/metrics"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return answer.read().decode()
+
+    def wait_for_a_call(self) -> None:
+        while "lookalike_in_flight_calls 1.0" not in self.metrics():
+            time.sleep(0.002)
 
     def close(self) -> None:
         self.channel.close()
@@ -204,6 +214,7 @@ def test_sigterm_says_not_serving_and_serves_on_until_a_second_one(process):
 
     assert process.say(b"still here", timeout=20) == b"still here"
     running = process.say.future(b"in flight", timeout=20)
+    process.wait_for_a_call()
     process.process.send_signal(signal.SIGTERM)
 
     assert running.result() == b"in flight"
@@ -215,8 +226,7 @@ def test_sigterm_says_not_serving_and_serves_on_until_a_second_one(process):
 def test_the_serving_line_says_where(process):
     assert process.serving["event"] == "serving"
     assert check(process.admin) == SERVING
-    with urllib.request.urlopen(f"http://{process.serving['metrics_address']}/metrics") as answer:
-        assert answer.status == 200
+    assert "lookalike_in_flight_calls 0.0" in process.metrics()
 
 
 @pytest.mark.parametrize("process", [0.0], indirect=True)
