@@ -170,13 +170,13 @@ class Server:
             return
         self._stopped = True
         drain = self._config.drain_seconds if drain_seconds is None else drain_seconds
+        self._health.enter_graceful_shutdown()
         log.info(
             "stopping",
             name=self._name,
             drain_seconds=drain,
             grace_seconds=self._config.grace_seconds,
         )
-        self._health.enter_graceful_shutdown()
         self._wait_for_second_request(drain)
         self._calls.stop(self._config.grace_seconds).wait()
         self._pool.shutdown(wait=False)

@@ -87,8 +87,8 @@ class Process:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.read().decode()
 
-    def wait_for_a_call(self) -> None:
-        while "lookalike_in_flight_calls 1.0" not in self.metrics():
+    def wait_for_calls(self, count: int) -> None:
+        while f"lookalike_admission_wait_seconds_count {count}.0" not in self.metrics():
             time.sleep(0.002)
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ def test_sigterm_says_not_serving_and_serves_on_until_a_second_one(process):
 
     assert process.say(b"still here", timeout=20) == b"still here"
     running = process.say.future(b"in flight", timeout=20)
-    process.wait_for_a_call()
+    process.wait_for_calls(2)
     process.process.send_signal(signal.SIGTERM)
 
     assert running.result() == b"in flight"
