@@ -12,6 +12,7 @@ Nothing that CURRENT reaches is ever written again; docs/format.md has the roles
 
 import hashlib
 import re
+from datetime import datetime
 from typing import Literal, TypeVar
 
 import msgspec
@@ -109,10 +110,33 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def segment(self) -> Segment:
         return self.segments[0]
 
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromisoformat(self.created)
+
+    @property
+    def mapped_bytes(self) -> int:
+        return sum(blob.bytes for blob in self.segment.blobs.values())
+
     def blobs(self) -> dict[str, Blob]:
         """Every blob that a replica needs, by sha256."""
         wanted = [*self.segment.blobs.values(), self.golden.blob]
         return {blob.sha256: blob for blob in wanted}
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build leaves for a publish: everything but a place in an index."""
+
+    schema: int
+    created: str  # RFC 3339, UTC
+    space_id: str
+    dimension: int
+    segment: Segment
+    attributes: tuple[AttributeSpec, ...]
+    same_item: Quantiles | None
+    random_pair: Quantiles | None
+    golden: Golden
+    versions: dict[str, str]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,10 +161,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     since: str  # RFC 3339, UTC
 
 
-Kind = TypeVar("Kind", Manifest, Current, Hold)
+Kind = TypeVar("Kind", Manifest, Draft, Current, Hold)
 
 
-def encode(value: Manifest | Current | Hold) -> bytes:
+def encode(value: Manifest | Draft | Current | Hold) -> bytes:
     """Canonical JSON: the same value has the same bytes and so the same hash."""
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1) + b"\n"
 
@@ -155,7 +179,7 @@ def decode(data: bytes, kind: type[Kind], what: str) -> Kind:
         value = msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise FormatError(f"{what}: expected {kind.__name__} as JSON, got {error}") from None
-    if isinstance(value, Manifest | Current) and value.schema != SCHEMA:
+    if isinstance(value, Manifest | Draft | Current) and value.schema != SCHEMA:
         raise FormatError(f"{what}: expected schema {SCHEMA}, got {value.schema}")
     if isinstance(value, Manifest):
         _check_manifest(value, what)
@@ -167,6 +191,7 @@ def decode(data: bytes, kind: type[Kind], what: str) -> Kind:
 def _check_manifest(manifest: Manifest, what: str) -> None:
     check_name(manifest.index, what)
     _check_sha(manifest.space_id, f"{what}: space_id")
+    _check_moment(manifest.created, f"{what}: created")
     if len(manifest.segments) != 1:
         raise FormatError(f"{what}: expected 1 segment, got {len(manifest.segments)}")
     segment = manifest.segment
@@ -200,6 +225,15 @@ def _check_current(current: Current, what: str) -> None:
 def _check_sha(value: str, what: str) -> None:
     if not SHA256.fullmatch(value):
         raise FormatError(f"{what}: expected 64 hexadecimal digits, got {value[:80]!r}")
+
+
+def _check_moment(value: str, what: str) -> None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise FormatError(f"{what}: expected a moment of RFC 3339, got {value[:80]!r}") from None
+    if moment.tzinfo is None:
+        raise FormatError(f"{what}: expected a moment with its zone, got {value!r}")
 
 
 def check_name(name: str, what: str = "index") -> str:

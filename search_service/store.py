@@ -51,6 +51,10 @@ class Store:
         """How long ago the key was written or last taken up by a publish."""
         return time.time() - self._path(key).stat().st_mtime
 
+    def size(self, key: str) -> int:
+        """Bytes under a key."""
+        return self._path(key).stat().st_size
+
     def put(self, key: str, data: bytes) -> None:
         """Writes a key whole, over what was there."""
         path = self._path(key)
@@ -75,18 +79,14 @@ class Store:
             return None
 
     def put_blob(self, source: Path) -> Blob:
-        """Copies a file in under its SHA-256. One that is there is kept, and counts as new."""
+        """Copies a file in under its SHA-256, over one that is there: that heals a damaged one."""
         folder = self._path("blobs")
         temporary = _temporary(folder / "blob")
         try:
             with source.open("rb") as reader, temporary.open("xb") as writer:
                 blob = _copy(reader.fileno(), writer.fileno())
-                path = self._path(blob_key(blob.sha256))
-                if path.exists() and path.stat().st_size == blob.bytes:
-                    os.utime(path)
-                    return blob
                 _sync(writer.fileno())
-            temporary.replace(path)
+            temporary.replace(self._path(blob_key(blob.sha256)))
             _sync_folder(folder)
             return blob
         finally:

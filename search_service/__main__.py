@@ -1,0 +1,102 @@
+"""The search service's composition root: config -> cache -> catalog -> loader -> server."""
+
+import os
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+
+from lookalike.search.v1 import admin_pb2, admin_pb2_grpc, search_pb2, search_pb2_grpc
+from prometheus_client import CollectorRegistry
+
+from lookalike_kit import logs
+from lookalike_kit.config import ConfigError, read
+from lookalike_kit.server import Registration, Server
+from search_service.admin_servicer import IndexAdminServicer
+from search_service.cache import Cache
+from search_service.catalog import Catalog
+from search_service.config import PREFIX, SIBLINGS, SearchConfig
+from search_service.loader import Loader
+from search_service.metrics import SearchMetrics
+from search_service.servicer import SearchServicer
+from search_service.store import Store, StoreError
+
+
+def main() -> int:
+    try:
+        config = read(SearchConfig, PREFIX, os.environ, SIBLINGS)
+        serve(config)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def serve(config: SearchConfig) -> None:
+    """Serves until a signal."""
+    logs.configure(config.log_level, "search")
+    if not config.store.is_dir():
+        raise ConfigError(f"{PREFIX}STORE: expected a folder, got {str(config.store)!r}")
+    cache = _cache(config.cache)
+    registry = CollectorRegistry()
+    catalog = Catalog()
+    metrics = SearchMetrics(registry, catalog)
+    ready = threading.Event()
+
+    def admit() -> None:
+        """Ready once every required index is served; a later refusal never takes that back."""
+        if not ready.is_set() and catalog.serving.generations.keys() >= set(config.required):
+            ready.set()
+            server.set_ready(True)
+
+    loader = Loader(
+        Store(config.store),
+        cache,
+        catalog,
+        metrics,
+        indexes=config.indexes,
+        on_look=admit,
+    )
+    search = SearchServicer(catalog, metrics)
+    admin = IndexAdminServicer(loader, version=version("lookalike"), is_ready=ready.is_set)
+    server = Server(
+        config,
+        "search",
+        registry,
+        [
+            Registration(
+                search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
+                lambda to: search_pb2_grpc.add_SearchServiceServicer_to_server(search, to),
+            )
+        ],
+        [
+            Registration(
+                admin_pb2.DESCRIPTOR.services_by_name["IndexAdminService"].full_name,
+                lambda to: admin_pb2_grpc.add_IndexAdminServiceServicer_to_server(admin, to),
+            )
+        ],
+    )
+    server.start()
+    server.catch_signals()
+    stopping = threading.Event()
+    polling = threading.Thread(
+        target=loader.run, args=(stopping, config.poll_seconds), name="loader", daemon=True
+    )
+    polling.start()
+    server.run_until_signal()
+    stopping.set()
+
+
+def _cache(root: Path) -> Cache:
+    try:
+        cache = Cache(root)
+        cache.claim()
+    except (OSError, StoreError) as error:
+        raise ConfigError(
+            f"{PREFIX}CACHE: expected a writable folder of this replica's own, got {error}"
+        ) from None
+    return cache
+
+
+if __name__ == "__main__":
+    sys.exit(main())

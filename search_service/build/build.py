@@ -1,0 +1,181 @@
+"""Builds a generation's files from a source, measures them, and says so in a draft."""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import file_digest
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from search_service.build.source import SortedRows, Source, SourceError, sort_rows
+from search_service.build.spread import random_pairs, same_item_pairs
+from search_service.build.tune import WIDTHS, Choice, choose
+from search_service.check import ARROW_TYPES
+from search_service.engines import Vectors
+from search_service.engines.exact import nearest_rows
+from search_service.engines.forest import MIN_ROWS
+from search_service.golden import GoldenQueries
+from search_service.manifest import (
+    SCHEMA,
+    AttributeSpec,
+    Blob,
+    Draft,
+    EngineName,
+    Golden,
+    Segment,
+    encode,
+)
+from search_service.segment import ATTRIBUTE
+
+DRAFT = "draft.json"
+GOLDEN = "golden"
+_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """How to build. `auto` scans up to `exact_up_to` photos and plants a forest above."""
+
+    engine: Literal["auto", "annoy", "exact"] = "auto"
+    widths: tuple[int, ...] = WIDTHS
+    trees: int = 50
+    target_recall: float = 0.99
+    golden_queries: int = 500
+    exact_up_to: int = 2_000
+    seed: int = 0
+    threads: int = -1  # 1: the same bytes each time
+
+    @classmethod
+    def article(cls, classes: int) -> "BuildOptions":
+        """annoy as the article had it: all dimensions, one tree a class."""
+        return cls(engine="annoy", widths=(0,), trees=classes)
+
+
+def build(source: Source, out: Path, options: BuildOptions) -> Draft:
+    """Writes the files of a generation and draft.json into a new folder `out`."""
+    if out.exists():
+        raise SourceError(f"{out}: expected a folder that does not exist yet, got one that does")
+    rows = sort_rows(source)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        draft = _write(rows, source.space_id, work, options)
+        (work / DRAFT).write_bytes(encode(draft))
+        work.rename(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return draft
+
+
+def _write(rows: SortedRows, space_id: str, folder: Path, options: BuildOptions) -> Draft:
+    count, dimension = rows.vectors.shape
+    golden = _golden_queries(rows.vectors, options)
+    golden.write(folder / GOLDEN)
+    engine = _engine(count, options)
+    choice = _plant(rows.vectors, golden, folder, options) if engine == "annoy" else None
+    np.save(folder / "vectors.npy", rows.vectors)
+    (folder / "vectors.npy").rename(folder / "vectors")
+    _write_table(folder / "photos", {"photo_id": rows.photo_ids})
+    _write_table(folder / "items", _item_columns(rows))
+    return Draft(
+        schema=SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        space_id=space_id,
+        dimension=dimension,
+        segment=_segment(rows, engine, choice, folder),
+        attributes=tuple(
+            AttributeSpec(name=name, kind=kind) for name, (kind, _) in rows.attributes.items()
+        ),
+        same_item=same_item_pairs(rows.vectors, rows.first_rows, options.seed),
+        random_pair=random_pairs(rows.vectors, rows.first_rows, options.seed),
+        golden=Golden(
+            blob=_blob(folder / GOLDEN),
+            queries=len(golden.sources),
+            neighbours=golden.rows.shape[1],
+            source="rows, own photo left out",
+        ),
+        versions={name: version(name) for name in ("lookalike", "annoy", "numpy", "pyarrow")},
+    )
+
+
+def _engine(count: int, options: BuildOptions) -> EngineName:
+    if options.engine == "exact" or count < MIN_ROWS:
+        return "exact"
+    if options.engine == "auto" and count <= options.exact_up_to:
+        return "exact"
+    return "annoy"
+
+
+def _golden_queries(vectors: Vectors, options: BuildOptions) -> GoldenQueries:
+    count = len(vectors)
+    generator = np.random.default_rng(options.seed)
+    chosen = np.sort(generator.choice(count, min(options.golden_queries, count), replace=False))
+    neighbours = max(1, min(_NEIGHBOURS, count - 1))
+    found = nearest_rows(vectors, vectors[chosen], neighbours + 1 + 8)
+    rows = np.empty((len(chosen), neighbours), np.int64)
+    distances = np.empty((len(chosen), neighbours), np.float32)
+    for i, source in enumerate(chosen):
+        # One photo alone is its own nearest; else the own photo is left out.
+        others = found[i] if count == 1 else found[i][found[i] != source]
+        far = np.linalg.norm(vectors[others] - vectors[source], axis=1)
+        order = np.lexsort((others, far))[:neighbours]
+        rows[i], distances[i] = others[order], far[order]
+    sources = np.full(1, -1) if count == 1 else chosen
+    return GoldenQueries(sources, np.ascontiguousarray(vectors[chosen]), rows, distances)
+
+
+def _plant(vectors: Vectors, golden: GoldenQueries, folder: Path, options: BuildOptions) -> Choice:
+    choice = choose(
+        vectors,
+        golden,
+        folder,
+        widths=options.widths,
+        trees=options.trees,
+        target=options.target_recall,
+        seed=options.seed,
+        threads=options.threads,
+    )
+    choice.forest.rename(folder / "forest")
+    if choice.projection is not None:
+        np.save(folder / "projection.npy", choice.projection)
+        (folder / "projection.npy").rename(folder / "projection")
+    return choice
+
+
+def _segment(rows: SortedRows, engine: EngineName, choice: Choice | None, folder: Path) -> Segment:
+    roles = ["vectors", "items", "photos"]
+    if choice is not None:
+        roles += ["forest", "projection"] if choice.width else ["forest"]
+    return Segment(
+        photos=len(rows.vectors),
+        items=len(rows.item_ids),
+        engine=engine,
+        trees=choice.trees if choice else 0,
+        width=choice.width if choice else 0,
+        efforts=choice.efforts if choice else (),
+        blobs={role: _blob(folder / role) for role in roles},
+    )
+
+
+def _item_columns(rows: SortedRows) -> dict[str, pa.Array]:
+    attributes = {
+        ATTRIBUTE + name: column.cast(ARROW_TYPES[kind])
+        for name, (kind, column) in rows.attributes.items()
+    }
+    return {"item_id": rows.item_ids, "first_row": pa.array(rows.first_rows), **attributes}
+
+
+def _write_table(path: Path, columns: dict[str, pa.Array]) -> None:
+    table = pa.table(columns)
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
+
+
+def _blob(path: Path) -> Blob:
+    with path.open("rb") as file:
+        return Blob(sha256=file_digest(file, "sha256").hexdigest(), bytes=path.stat().st_size)

@@ -1,0 +1,215 @@
+"""Moves CURRENT: to a new generation, and back. Replicas follow; nothing here talks to them.
+
+A publish writes each blob, then the manifest, then CURRENT by compare-and-swap: at every instant
+CURRENT names complete generations. It holds the blobs' lock shared, so that no prune takes a blob
+before the manifest names it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from search_service.build.build import DRAFT, GOLDEN
+from search_service.manifest import (
+    GENERATIONS,
+    SCHEMA,
+    Blob,
+    Current,
+    Draft,
+    Entry,
+    FormatError,
+    Hold,
+    Manifest,
+    Parent,
+    blob_key,
+    check_name,
+    current_key,
+    decode,
+    digest,
+    encode,
+    hold_key,
+    manifest_key,
+)
+from search_service.store import Changed, Store, StoreError
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publish left: the manifest, and whether CURRENT names it (not while held)."""
+
+    manifest: Manifest
+    sha256: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One generation of an index, for people."""
+
+    manifest: Manifest
+    sha256: str
+    is_current: bool
+
+
+def publish(store: Store, index: str, built: Path, *, only: bool = False) -> Published:
+    """Publishes what `build` left in a folder.
+
+    The generation takes the place of the one of its space; one of a new space is served beside
+    the others, after them. `only` drops the other spaces.
+    """
+    check_name(index)
+    draft = decode((built / DRAFT).read_bytes(), Draft, f"{built}/{DRAFT}")
+    with store.lock("blobs", shared=True):
+        for role, blob in {**draft.segment.blobs, GOLDEN: draft.golden.blob}.items():
+            _put(store, built / role, blob)
+        with store.lock(f"indexes/{index}/generations"):
+            manifest = _manifest(store, index, draft)
+            data = encode(manifest)
+            sha256 = digest(data)
+            store.put(manifest_key(index, manifest.number, sha256), data)
+            held = store.read_or_none(hold_key(index)) is not None
+            if not held:
+                _serve(store, index, _entry(manifest, sha256), only=only)
+    return Published(manifest, sha256, is_current=not held)
+
+
+def roll_back(store: Store, index: str, *, to: int | None = None) -> Manifest:
+    """Moves CURRENT's first space back to its parent, or to the generation numbered `to`."""
+    before, current = read_current(store, index)
+    entry = current.serving[0]
+    manifest = read_manifest(store, index, entry.generation, entry.manifest_sha256)
+    target = _numbered(store, index, to) if to is not None else _parent(store, index, manifest)
+    _check_complete(store, target[0])
+    new = _entry(*target)
+    others = [each for each in current.serving[1:] if each.space_id != new.space_id]
+    changed = Current(schema=SCHEMA, serving=(new, *others))
+    store.replace(current_key(index), encode(changed), before)
+    return target[0]
+
+
+def hold(store: Store, index: str, reason: str) -> Hold:
+    """From here on publishes write, but CURRENT stays; rollback still moves it."""
+    check_name(index)
+    held = Hold(reason=reason, since=datetime.now(UTC).isoformat(timespec="seconds"))
+    store.put(hold_key(index), encode(held))
+    return held
+
+
+def release(store: Store, index: str) -> None:
+    """Ends a hold. What was published meanwhile is not served until the next publish."""
+    store.delete(hold_key(index))
+
+
+def listing(store: Store, index: str) -> list[Listed]:
+    """The generations of an index, the newest first."""
+    data = store.read_or_none(current_key(index))
+    named = set()
+    if data is not None:
+        current = decode(data, Current, current_key(index))
+        named = {entry.manifest_sha256 for entry in current.serving}
+    return [
+        Listed(read_manifest(store, index, number, sha256), sha256, sha256 in named)
+        for number, sha256 in reversed(generation_names(store, index))
+    ]
+
+
+def read_current(store: Store, index: str) -> tuple[bytes, Current]:
+    """CURRENT and its bytes, for a compare-and-swap. StoreError where nothing is published."""
+    data = store.read_or_none(current_key(check_name(index)))
+    if data is None:
+        known = ", ".join(store.names("indexes")) or "none"
+        raise StoreError(f"index: expected a published one ({known}), got {index}")
+    return data, decode(data, Current, current_key(index))
+
+
+def read_manifest(store: Store, index: str, number: int, sha256: str) -> Manifest:
+    key = manifest_key(index, number, sha256)
+    data = store.read(key)
+    if digest(data) != sha256:
+        raise FormatError(f"{key}: expected SHA-256 {sha256}, got {digest(data)}")
+    return decode(data, Manifest, key)
+
+
+def generation_names(store: Store, index: str) -> list[tuple[int, str]]:
+    """The number and hash of every manifest of an index, ascending."""
+    names = store.names(f"indexes/{index}/generations")
+    matches = (GENERATIONS.fullmatch(name) for name in names)
+    return sorted((int(match[1]), match[2]) for match in matches if match)
+
+
+def _put(store: Store, path: Path, expected: Blob) -> None:
+    got = store.put_blob(path)
+    if got != expected:
+        raise FormatError(f"{path}: expected {expected.sha256} as built, got {got.sha256}")
+
+
+def _manifest(store: Store, index: str, draft: Draft) -> Manifest:
+    data = store.read_or_none(current_key(index))
+    serving = decode(data, Current, current_key(index)).serving if data is not None else ()
+    before = next((each for each in serving if each.space_id == draft.space_id), None)
+    numbers = [number for number, _ in generation_names(store, index)]
+    return Manifest(
+        schema=SCHEMA,
+        index=index,
+        number=max(numbers, default=0) + 1,
+        parent=_as_parent(before) if before else None,
+        created=draft.created,
+        space_id=draft.space_id,
+        dimension=draft.dimension,
+        segments=(draft.segment,),
+        attributes=draft.attributes,
+        same_item=draft.same_item,
+        random_pair=draft.random_pair,
+        golden=draft.golden,
+        versions=draft.versions,
+    )
+
+
+def _as_parent(entry: Entry) -> Parent:
+    return Parent(number=entry.generation, sha256=entry.manifest_sha256)
+
+
+def _serve(store: Store, index: str, entry: Entry, *, only: bool) -> None:
+    while True:
+        before = store.read_or_none(current_key(index))
+        serving: tuple[Entry, ...] = ()
+        if before is not None and not only:
+            serving = decode(before, Current, current_key(index)).serving
+        if any(each.space_id == entry.space_id for each in serving):
+            after = tuple(entry if each.space_id == entry.space_id else each for each in serving)
+        else:
+            after = (*serving, entry)
+        try:
+            store.replace(current_key(index), encode(Current(schema=SCHEMA, serving=after)), before)
+        except Changed:
+            continue  # a rollback moved it in between: look again
+        return
+
+
+def _entry(manifest: Manifest, sha256: str) -> Entry:
+    return Entry(space_id=manifest.space_id, generation=manifest.number, manifest_sha256=sha256)
+
+
+def _parent(store: Store, index: str, manifest: Manifest) -> tuple[Manifest, str]:
+    parent = manifest.parent
+    if parent is None:
+        raise StoreError(
+            f"{index}: expected a generation before {manifest.number} to go back to, got none"
+        )
+    return read_manifest(store, index, parent.number, parent.sha256), parent.sha256
+
+
+def _numbered(store: Store, index: str, number: int) -> tuple[Manifest, str]:
+    known = generation_names(store, index)
+    for found, sha256 in known:
+        if found == number:
+            return read_manifest(store, index, found, sha256), sha256
+    numbers = ", ".join(str(found) for found, _ in known) or "none"
+    raise StoreError(f"{index}: expected one of the generations {numbers}, got {number}")
+
+
+def _check_complete(store: Store, manifest: Manifest) -> None:
+    there = set(store.names("blobs"))
+    for blob in manifest.blobs().values():
+        if blob.sha256 not in there:
+            raise StoreError(f"{blob_key(blob.sha256)}: expected to be there, got pruned")

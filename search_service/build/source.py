@@ -1,0 +1,209 @@
+"""What an index is built from: vectors, and a table that says whose photos they are.
+
+A folder as `lookalike embed` writes it: `vectors.npy` (float32 [n, d]), `photos.csv` or
+`photos.parquet` with a column photo_id, usually item_id, and one column an attribute, row by row
+as the vectors; `space.json` with the space_id.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from search_service.check import ARROW_TYPES
+from search_service.engines import Vectors
+from search_service.manifest import SHA256, AttributeKind
+
+MAX_ITEM_ID_BYTES = 128
+MAX_PHOTO_ID_BYTES = 192
+MAX_ATTRIBUTES_BYTES = 1024
+_ROWS_A_LOOK = 65_536
+
+
+class SourceError(Exception):
+    """The input of a build is not what it should be: *where, what was expected, what came*."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Vectors [n, d] and the photos they belong to, in the same order."""
+
+    vectors: Vectors
+    photos: pa.Table  # photo_id, perhaps item_id, and attributes
+    space_id: str
+    types: Mapping[str, AttributeKind] = field(default_factory=dict)
+
+
+def read_source(folder: Path, types: Mapping[str, AttributeKind] | None = None) -> Source:
+    """Reads a folder; `types` fixes attributes that would be read as another type."""
+    try:
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        space = json.loads((folder / "space.json").read_text())
+        return Source(vectors, _read_photos(folder, types or {}), space["space_id"], types or {})
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise SourceError(
+            f"{folder}: expected vectors.npy, photos.csv or photos.parquet, and space.json with "
+            f"a space_id, got {error!r}"
+        ) from None
+
+
+def _read_photos(folder: Path, types: Mapping[str, AttributeKind]) -> pa.Table:
+    if (folder / "photos.parquet").exists():
+        return pyarrow.parquet.read_table(folder / "photos.parquet")
+    fixed = {name: ARROW_TYPES[kind] for name, kind in types.items() if kind != "strings"}
+    convert = pyarrow.csv.ConvertOptions(
+        column_types={"photo_id": pa.string(), "item_id": pa.string(), **fixed},
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+    return pyarrow.csv.read_csv(folder / "photos.csv", convert_options=convert)
+
+
+@dataclass(frozen=True)
+class SortedRows:
+    """A source in the order in which it is served: by item id, then photo id."""
+
+    vectors: Vectors  # [n, d], normalised
+    photo_ids: pa.Array
+    item_ids: pa.Array  # [items], ascending by their UTF-8 bytes
+    first_rows: np.ndarray  # [items]
+    attributes: Mapping[str, tuple[AttributeKind, pa.Array]]  # [items] each
+
+
+def sort_rows(source: Source) -> SortedRows:
+    """Checks everything that a caller could meet later, and sorts. SourceError."""
+    photos = source.photos
+    _check_shape(source)
+    photo_ids = _ids(photos, "photo_id", MAX_PHOTO_ID_BYTES)
+    if pc.count_distinct(photo_ids).as_py() != len(photo_ids):
+        raise SourceError("photo_id: expected each id once, got one twice")
+    named = "item_id" in photos.column_names
+    item_ids = _ids(photos, "item_id", MAX_ITEM_ID_BYTES) if named else photo_ids
+    order = pc.sort_indices(
+        pa.table({"item": item_ids, "photo": photo_ids}),
+        sort_keys=[("item", "ascending"), ("photo", "ascending")],
+    )
+    sorted_items = item_ids.take(order)
+    changes = pc.not_equal(sorted_items[1:], sorted_items[:-1]).to_numpy(zero_copy_only=False)
+    first_rows = np.concatenate([[0], np.flatnonzero(changes) + 1]).astype(np.int64)
+    return SortedRows(
+        vectors=_normalised(source.vectors, order.to_numpy(), photo_ids),
+        photo_ids=photo_ids.take(order),
+        item_ids=sorted_items.take(pa.array(first_rows)),
+        first_rows=first_rows,
+        attributes=_attributes(source, order, first_rows),
+    )
+
+
+def _check_shape(source: Source) -> None:
+    vectors, photos = source.vectors, source.photos
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or 0 in vectors.shape:
+        raise SourceError(
+            f"vectors: expected float32 [n, d], got {vectors.dtype} {list(vectors.shape)}"
+        )
+    if len(vectors) != len(photos):
+        raise SourceError(f"photos: expected {len(vectors)} rows, one a vector, got {len(photos)}")
+    if not SHA256.fullmatch(source.space_id):
+        raise SourceError(f"space_id: expected 64 hexadecimal digits, got {source.space_id!r}")
+
+
+def _ids(photos: pa.Table, name: str, most: int) -> pa.Array:
+    if name not in photos.column_names:
+        raise SourceError(f"photos: expected a column {name}, got {photos.column_names}")
+    ids = photos.column(name).combine_chunks().cast(pa.string())
+    lengths = pc.binary_length(ids)
+    bad = pc.or_kleene(pc.less(lengths, 1), pc.greater(lengths, most))
+    row = pc.index(pc.fill_null(bad, True), True).as_py()
+    if row >= 0:
+        raise SourceError(
+            f"photos row {row + 1}: expected {name} of 1 to {most} bytes, got {ids[row].as_py()!r}"
+        )
+    return ids
+
+
+def _normalised(vectors: Vectors, order: np.ndarray, photo_ids: pa.Array) -> Vectors:
+    result = np.empty(vectors.shape, np.float32)
+    for start in range(0, len(vectors), _ROWS_A_LOOK):
+        rows = order[start : start + _ROWS_A_LOOK]
+        block = vectors[rows].astype(np.float64)
+        lengths = np.linalg.norm(block, axis=1)
+        usable = np.isfinite(lengths) & (lengths > 0)
+        if not usable.all():
+            row = int(rows[np.flatnonzero(~usable)[0]])
+            raise SourceError(
+                f"vectors row {row + 1} (photo {photo_ids[row].as_py()!r}): expected finite "
+                "numbers that are not all 0, got NaN, infinity or zeros"
+            )
+        result[start : start + len(rows)] = block / lengths[:, None]
+    return result
+
+
+def _attributes(
+    source: Source, order: pa.Array, first_rows: np.ndarray
+) -> dict[str, tuple[AttributeKind, pa.Array]]:
+    """Each item's attributes, which all its photos have to agree on."""
+    found: dict[str, tuple[AttributeKind, pa.Array]] = {}
+    photos_each = np.diff(first_rows, append=len(source.photos))
+    spread = pa.array(np.repeat(np.arange(len(first_rows)), photos_each))
+    for name in sorted(set(source.photos.column_names) - {"photo_id", "item_id"}):
+        kind, column = _typed(name, source.photos.column(name).combine_chunks(), source.types)
+        rows = column.take(order)
+        items = rows.take(pa.array(first_rows))
+        if rows != items.take(spread):
+            raise SourceError(f"{name}: expected one value an item, got photos that differ")
+        found[name] = (kind, items)
+    _check_attribute_bytes(found)
+    return found
+
+
+def _typed(
+    name: str, column: pa.Array, types: Mapping[str, AttributeKind]
+) -> tuple[AttributeKind, pa.Array]:
+    kind = types.get(name) or _kind_of(column.type)
+    if kind is None:
+        raise SourceError(
+            f"{name}: expected texts, whole or real numbers, booleans, moments or lists of texts, "
+            f"got {column.type}"
+        )
+    try:
+        return kind, column.cast(ARROW_TYPES[kind])
+    except pa.ArrowException as error:
+        raise SourceError(f"{name}: expected {kind}, got {error}") from None
+
+
+def _kind_of(found: pa.DataType) -> AttributeKind | None:
+    tests: list[tuple[bool, AttributeKind]] = [
+        (pa.types.is_null(found) or pa.types.is_dictionary(found), "string"),
+        (pa.types.is_string(found) or pa.types.is_large_string(found), "string"),
+        (pa.types.is_integer(found), "int64"),
+        (pa.types.is_floating(found), "double"),
+        (pa.types.is_boolean(found), "bool"),
+        (pa.types.is_timestamp(found) or pa.types.is_date(found), "timestamp"),
+        (pa.types.is_list(found) and pa.types.is_string(found.value_type), "strings"),
+    ]
+    return next((kind for matches, kind in tests if matches), None)
+
+
+def _check_attribute_bytes(attributes: Mapping[str, tuple[AttributeKind, pa.Array]]) -> None:
+    """Answers with attributes have to stay under what clients receive by default."""
+    if not attributes:
+        return
+    # A proto map entry costs up to 12 bytes beside its name and value, a fixed value up to 12.
+    total = np.zeros(len(next(iter(attributes.values()))[1]), np.int64)
+    for name, (kind, column) in attributes.items():
+        total += len(name.encode()) + 24
+        if kind == "string":
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+        if kind == "strings":
+            owners = pc.list_parent_indices(column).to_numpy()
+            np.add.at(total, owners, pc.binary_length(pc.list_flatten(column)).to_numpy() + 3)
+    if total.max() > MAX_ATTRIBUTES_BYTES:
+        raise SourceError(
+            f"attributes: expected at most {MAX_ATTRIBUTES_BYTES} bytes an item, got {total.max()}"
+        )

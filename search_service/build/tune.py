@@ -1,0 +1,135 @@
+"""Chooses a forest by measuring: which projection, and how hard it has to look for which recall."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from search_service.build.projection import principal_directions
+from search_service.engines import Vectors
+from search_service.engines.forest import Forest, build_forest
+from search_service.golden import GoldenQueries
+from search_service.manifest import EffortPoint
+
+WIDTHS = (32, 64, 128, 0)  # 0: all dimensions, annoy as it comes
+_DEPTHS = (20, 50, 100, 200, 400)
+_FIRST_SEARCH_K = 200
+_LEAST_GAIN = 0.0005
+_TIMED_QUERIES = 200
+_ENOUGH = 0.999  # no point beyond this recall is worth its time
+# A candidate list is cut where it costs less recall than the queries can tell.
+_DEPTH_LOSS = 0.001
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A forest on disk, and what it takes to reach which recall with it."""
+
+    width: int
+    trees: int
+    projection: Vectors | None
+    forest: Path
+    efforts: tuple[EffortPoint, ...]
+
+    def micros_at(self, recall: float) -> float:
+        """The time of a query at a recall; infinite if the forest does not reach it."""
+        reached = [point.micros for point in self.efforts if point.recall >= recall]
+        return min(reached, default=float("inf"))
+
+
+def choose(
+    vectors: Vectors,
+    golden: GoldenQueries,
+    folder: Path,
+    *,
+    widths: tuple[int, ...],
+    trees: int,
+    target: float,
+    seed: int,
+    threads: int,
+) -> Choice:
+    """The fastest forest at the target recall: wider projections as long as they get faster."""
+    best: Choice | None = None
+    for width in _usable(widths, vectors):
+        tried = _try(vectors, golden, folder, width, trees=trees, seed=seed, threads=threads)
+        if best is not None and tried.micros_at(target) >= best.micros_at(target):
+            tried.forest.unlink()
+            if best.micros_at(target) < float("inf"):
+                break
+            continue
+        if best is not None:
+            best.forest.unlink()
+        best = tried
+    if best is None:
+        raise ValueError(f"widths: expected one below {vectors.shape[1]}, got {widths}")
+    return best
+
+
+def _usable(widths: tuple[int, ...], vectors: Vectors) -> Iterator[int]:
+    count, dimension = vectors.shape
+    return (width for width in widths if width < min(dimension, count))
+
+
+def _try(
+    vectors: Vectors,
+    golden: GoldenQueries,
+    folder: Path,
+    width: int,
+    *,
+    trees: int,
+    seed: int,
+    threads: int,
+) -> Choice:
+    projection = principal_directions(vectors, width, seed=seed) if width else None
+    path = folder / f"forest-{width}"
+    projected = vectors if projection is None else vectors @ projection
+    build_forest(path, projected, trees, seed=seed, threads=threads)
+    forest = Forest(path, vectors.shape[1], projection)
+    return Choice(width, trees, projection, path, measure(vectors, golden, forest))
+
+
+def measure(vectors: Vectors, golden: GoldenQueries, forest: Forest) -> tuple[EffortPoint, ...]:
+    """The curve of effort, recall and time, by the golden queries; each point gains recall."""
+    points = [_point(vectors, golden, forest, _FIRST_SEARCH_K)]
+    search_k = 2 * _FIRST_SEARCH_K
+    while points[-1].recall < _ENOUGH and search_k < 4 * len(vectors):
+        point = _point(vectors, golden, forest, search_k)
+        gain = point.recall - points[-1].recall
+        if gain > 0:
+            points.append(point)
+        if gain < _LEAST_GAIN:
+            break  # the projection, not the effort, is what limits it
+        search_k *= 2
+    return tuple(points)
+
+
+def _point(vectors: Vectors, golden: GoldenQueries, forest: Forest, search_k: int) -> EffortPoint:
+    found = [forest.candidates(query, _DEPTHS[-1], search_k) for query in golden.vectors]
+    recalls = golden.recalls_by_depth(vectors, found)
+    means = recalls.mean(axis=0)
+    depths = [min(depth, len(means)) for depth in _DEPTHS]
+    depth = next(depth for depth in depths if means[depth - 1] >= means[-1] - _DEPTH_LOSS)
+    at_depth = recalls[:, depth - 1]
+    return EffortPoint(
+        effort=search_k,
+        depth=depth,
+        recall=float(at_depth.mean()),
+        standard_error=float(at_depth.std() / np.sqrt(len(at_depth))),
+        micros=_micros(vectors, golden, forest, search_k, depth),
+    )
+
+
+def _micros(
+    vectors: Vectors, golden: GoldenQueries, forest: Forest, search_k: int, depth: int
+) -> float:
+    """The median time of a query, candidates and comparison, one at a time."""
+    times = []
+    for query in golden.vectors[:_TIMED_QUERIES]:
+        begun = perf_counter()
+        rows = forest.candidates(query, depth, search_k)
+        differences = vectors[rows] - query
+        np.argsort(np.einsum("ij,ij->i", differences, differences))
+        times.append(perf_counter() - begun)
+    return float(np.median(times) * 1e6)

@@ -1,0 +1,83 @@
+"""A replica's own copies of what it serves, so that nobody writes under a mapped file.
+
+A blob appears under its SHA-256 when it is whole. Each process verifies each blob once before it
+maps it; reading it for that also warms the page cache, with the GIL released.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from search_service.manifest import Blob, Manifest, blob_key
+from search_service.store import Store
+
+
+class Cache:
+    """Blobs, manifests and the last good CURRENT of each index, in a folder of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self._files = Store(root)
+        self._verified: set[str] = set()
+        self._claim = ExitStack()  # held until the process ends
+        self.folder = root / "blobs"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def claim(self) -> None:
+        """Takes the folder for this process; StoreError if another replica has it."""
+        self._claim.enter_context(self._files.lock("blobs", wait=False))
+
+    def missing_bytes(self, manifest: Manifest) -> int:
+        """How much has to be fetched."""
+        return sum(
+            blob.bytes
+            for blob in manifest.blobs().values()
+            if not (self.folder / blob.sha256).exists()
+        )
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.folder).free
+
+    def fetch(self, store: Store, manifest: Manifest) -> None:
+        """Brings and verifies the manifest's blobs. FormatError, FileNotFoundError, OSError."""
+        for blob in manifest.blobs().values():
+            if blob.sha256 in self._verified and self._has(blob):
+                continue
+            if not self._is_whole(blob):
+                store.fetch(blob, self.folder / blob.sha256)
+            self._verified.add(blob.sha256)
+
+    def manifest(self, sha256: str) -> bytes | None:
+        return self._files.read_or_none(f"manifests/{sha256}")
+
+    def keep_manifest(self, sha256: str, data: bytes) -> Path:
+        self._files.put(f"manifests/{sha256}", data)
+        return self._files.root / "manifests" / sha256
+
+    def last_current(self, index: str) -> bytes | None:
+        """The last CURRENT of the index all of whose generations were served here."""
+        return self._files.read_or_none(f"current/{index}")
+
+    def keep_current(self, index: str, data: bytes) -> None:
+        self._files.put(f"current/{index}", data)
+
+    def sweep(self, kept: Iterable[Manifest]) -> None:
+        """Removes blobs that none of these manifests names. A mapped file outlives its name."""
+        wanted = {sha256 for manifest in kept for sha256 in manifest.blobs()}
+        for name in self._files.names("blobs"):
+            if name not in wanted:
+                self._files.delete(blob_key(name))
+                self._verified.discard(name)
+        for leftover in self._files.leftovers("blobs"):
+            leftover.unlink(missing_ok=True)
+
+    def _has(self, blob: Blob) -> bool:
+        path = self.folder / blob.sha256
+        return path.is_file() and path.stat().st_size == blob.bytes
+
+    def _is_whole(self, blob: Blob) -> bool:
+        if not self._has(blob):
+            return False
+        with (self.folder / blob.sha256).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == blob.sha256

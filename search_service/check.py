@@ -1,0 +1,117 @@
+"""Looks at a generation's files before they are mapped, in a process of its own.
+
+`python -m search_service.check MANIFEST BLOBS` exits 0 if they are what the manifest says, else
+prints one JSON line with the reason and exits 1. A file that crashes or hangs it crashes nobody.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from search_service.engines.structure import check_forest
+from search_service.manifest import AttributeKind, FormatError, Manifest, decode
+from search_service.segment import ATTRIBUTE, blob_paths, read_table
+
+_ROWS_A_LOOK = 65_536
+
+ARROW_TYPES: dict[AttributeKind, pa.DataType] = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "strings": pa.list_(pa.string()),
+}
+
+
+def check(manifest: Manifest, folder: Path) -> None:
+    """Raises FormatError where a file is not what the manifest says."""
+    segment = manifest.segment
+    paths = blob_paths(segment.blobs, folder)
+    _check_vectors(paths["vectors"], segment.photos, manifest.dimension)
+    _check_photos(_table(paths["photos"], "photos"), segment.photos)
+    _check_items(_table(paths["items"], "items"), manifest)
+    if segment.width:
+        _check_projection(paths["projection"], manifest.dimension, segment.width)
+    if segment.engine == "annoy":
+        width = segment.width or manifest.dimension
+        check_forest(paths["forest"], width, segment.photos, segment.trees)
+
+
+def _check_vectors(path: Path, photos: int, dimension: int) -> None:
+    vectors = _array(path, "vectors", (photos, dimension))
+    for start in range(0, photos, _ROWS_A_LOOK):
+        block = vectors[start : start + _ROWS_A_LOOK]
+        lengths = np.einsum("ij,ij->i", block, block)
+        # Not `>`: a NaN must fail too.
+        if not (np.abs(lengths - 1.0) <= 1e-3).all():
+            raise FormatError("vectors: expected length 1 each, got another or NaN")
+
+
+def _check_projection(path: Path, dimension: int, width: int) -> None:
+    projection = _array(path, "projection", (dimension, width))
+    if not np.isfinite(projection).all():
+        raise FormatError("projection: expected finite numbers, got NaN or infinity")
+
+
+def _array(path: Path, what: str, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise FormatError(f"{what}: expected a .npy file, got {error}") from None
+    if array.shape != shape or array.dtype != np.dtype("<f4") or not array.flags.c_contiguous:
+        raise FormatError(
+            f"{what}: expected float32 {shape}, row by row, got {array.dtype} {array.shape}"
+        )
+    return array
+
+
+def _table(path: Path, what: str) -> pa.Table:
+    try:
+        table = read_table(path)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"{what}: expected an Arrow file, got {error}") from None
+    return table
+
+
+def _check_photos(table: pa.Table, photos: int) -> None:
+    if table.schema != pa.schema([("photo_id", pa.string())]):
+        raise FormatError(f"photos: expected a column photo_id, got {table.schema.names}")
+    if len(table) != photos or table.column("photo_id").null_count:
+        raise FormatError(f"photos: expected {photos} ids, got {len(table)} or missing ones")
+
+
+def _check_items(table: pa.Table, manifest: Manifest) -> None:
+    attributes = [(ATTRIBUTE + each.name, ARROW_TYPES[each.kind]) for each in manifest.attributes]
+    wanted = pa.schema([("item_id", pa.string()), ("first_row", pa.int64()), *attributes])
+    if table.schema != wanted:
+        raise FormatError(f"items: expected columns {wanted.names}, got {table.schema}")
+    ids, first_rows = table.column("item_id"), table.column("first_row")
+    if len(table) != manifest.segment.items or ids.null_count or first_rows.null_count:
+        raise FormatError(
+            f"items: expected {manifest.segment.items}, got {len(table)} or missing values"
+        )
+    # Arrow compares strings by their UTF-8 bytes, as the bisection in segment.py does.
+    if not pc.all(pc.less(ids[:-1], ids[1:])).as_py() and len(table) > 1:
+        raise FormatError("items: expected ids in order, each once")
+    rows = first_rows.to_numpy()
+    if rows[0] != 0 or (np.diff(rows) < 1).any() or rows[-1] >= manifest.segment.photos:
+        raise FormatError("items: expected ascending first rows within the photos")
+
+
+def main(manifest_path: str, folder: str) -> int:
+    try:
+        check(decode(Path(manifest_path).read_bytes(), Manifest, "manifest"), Path(folder))
+    except FormatError as error:
+        sys.stdout.write(json.dumps({"message": str(error)}) + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""What the search service is told, by environment variables that begin with LOOKALIKE_SEARCH_."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike_kit.config import setting
+from lookalike_kit.server import ServerConfig
+
+PREFIX = "LOOKALIKE_SEARCH_"
+# The other tier's and the client's variables may be set beside ours.
+SIBLINGS = ("LOOKALIKE_EMBEDDER_", "LOOKALIKE_CLIENT_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(ServerConfig):
+    """The search service's settings."""
+
+    address: str = setting("127.0.0.1:50061", doc="Where calls are taken. Port 0: any free one.")
+    admin_address: str = setting("127.0.0.1:50062", doc="Where health and admin calls are taken.")
+    metrics_address: str = setting("127.0.0.1:9161", doc="Where /metrics is served over HTTP.")
+    threads: int = setting(
+        max(4, 4 * (os.cpu_count() or 1)),
+        minimum=1,
+        maximum=1024,
+        doc="Calls that run at once; by default four a core.",
+    )
+    store: Path = setting(doc="The store: a folder with indexes/ and blobs/. Only read.")
+    cache: Path = setting(
+        doc="This replica's own folder for copies of what it serves: room for the old generation, "
+        "the new one and one in flight. No two replicas share it."
+    )
+    indexes: tuple[str, ...] = setting((), doc="The indexes to serve; empty: all in the store.")
+    required: tuple[str, ...] = setting(
+        (), doc="The indexes without which the replica is not ready; no other index gates it."
+    )
+    poll_seconds: float = setting(
+        1.0, minimum=0.05, maximum=3600, doc="How often CURRENT is looked at."
+    )

@@ -1,0 +1,155 @@
+"""Takes a published generation in: fetched, verified, checked, mapped and asked.
+
+Whatever is wrong with it ends here, as a RefusedError with a word for metrics and a sentence for
+people; nothing of it has come near a query yet.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from search_service.cache import Cache
+from search_service.generation import Generation
+from search_service.golden import GoldenQueries
+from search_service.manifest import (
+    Entry,
+    FormatError,
+    Manifest,
+    decode,
+    digest,
+    manifest_key,
+)
+from search_service.room import available_memory_bytes
+from search_service.store import Store
+
+# Room that is left alone: a disk filled to the last byte fails others, too.
+_DISK_MARGIN_BYTES = 64 << 20
+_CHECK_SECONDS = 300
+
+
+class RefusedError(Exception):
+    """Why a generation does not come into service; `passing` if the reason may go away."""
+
+    def __init__(self, reason: str, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.passing = passing
+
+
+class Intake:
+    """Makes generations of what a store holds, by way of this replica's cache."""
+
+    def __init__(self, store: Store, cache: Cache) -> None:
+        self._store = store
+        self._cache = cache
+
+    def load(self, index: str, entry: Entry) -> Generation:
+        """A generation ready to serve; RefusedError says what is wrong with it."""
+        manifest, path = self._manifest(index, entry)
+        self._check_room(manifest)
+        try:
+            self._cache.fetch(self._store, manifest)
+        except FormatError as error:
+            raise RefusedError("hash_mismatch", str(error)) from None
+        except OSError as error:
+            raise RefusedError(
+                "blob_unreadable", f"blob: expected to read it, got {error}"
+            ) from None
+        self._check_files(path)
+        generation = Generation.open(manifest, entry.manifest_sha256, self._cache.folder)
+        self._ask_golden(generation)
+        return generation
+
+    def _manifest(self, index: str, entry: Entry) -> tuple[Manifest, Path]:
+        key = manifest_key(index, entry.generation, entry.manifest_sha256)
+        data = self._cache.manifest(entry.manifest_sha256)
+        try:
+            data = self._store.read(key)
+        except OSError as error:
+            if data is None:
+                raise RefusedError(
+                    "manifest_unreadable", f"{key}: got {error}", passing=True
+                ) from None
+        if digest(data) != entry.manifest_sha256:
+            raise RefusedError(
+                "hash_mismatch",
+                f"{key}: expected SHA-256 {entry.manifest_sha256}, got {digest(data)}",
+            )
+        path = self._cache.keep_manifest(entry.manifest_sha256, data)
+        try:
+            manifest = decode(data, Manifest, key)
+        except FormatError as error:
+            raise RefusedError("bad_manifest", str(error)) from None
+        got = (manifest.index, manifest.number, manifest.space_id)
+        if got != (index, entry.generation, entry.space_id):
+            raise RefusedError(
+                "bad_manifest",
+                f"{key}: expected {(index, entry.generation, entry.space_id)}, got {got}",
+            )
+        return manifest, path
+
+    def _check_room(self, manifest: Manifest) -> None:
+        """Old and new are served side by side for a moment: both need their room."""
+        missing, free = self._cache.missing_bytes(manifest), self._cache.free_bytes()
+        if missing + _DISK_MARGIN_BYTES > free:
+            raise RefusedError(
+                "no_disk",
+                f"cache: expected room for {missing} more bytes, got {free} free",
+                passing=True,
+            )
+        available = available_memory_bytes()
+        if available is not None and manifest.mapped_bytes > available:
+            raise RefusedError(
+                "no_memory",
+                f"memory: expected {manifest.mapped_bytes} bytes to map, got {available} available",
+                passing=True,
+            )
+
+    def _check_files(self, manifest_path: Path) -> None:
+        command = [sys.executable, "-m", "search_service.check"]
+        try:
+            child = subprocess.run(
+                [*command, str(manifest_path), str(self._cache.folder)],
+                capture_output=True,
+                text=True,
+                timeout=_CHECK_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise RefusedError(
+                "check_hung", f"files: expected a check within {_CHECK_SECONDS} s"
+            ) from None
+        if child.returncode == 0:
+            return
+        try:
+            message = json.loads(child.stdout)["message"]
+        except (ValueError, KeyError, TypeError):
+            last = child.stderr.strip().splitlines()[-1:] or ["nothing"]
+            raise RefusedError(
+                "check_crashed",
+                f"files: expected a check to end, got exit {child.returncode}: {last[0]}",
+            ) from None
+        raise RefusedError("bad_structure", message)
+
+    def _ask_golden(self, generation: Generation) -> None:
+        manifest, segment = generation.manifest, generation.segment
+        path = self._cache.folder / manifest.golden.blob.sha256
+        try:
+            golden = GoldenQueries.read(path, manifest.golden, manifest.dimension)
+            golden.check_distances(segment)
+        except FormatError as error:
+            raise RefusedError("golden_queries", str(error)) from None
+        point, floor = None, 0.999
+        if segment.engine is not None:
+            point = generation.default_effort()
+            floor = point.recall - 3.0 * point.standard_error - 1e-3
+        recall = float(np.mean(golden.recalls(segment, point)))
+        if recall < floor:
+            raise RefusedError(
+                "golden_queries",
+                f"golden queries: expected a recall of at least {floor:.4f}, got {recall:.4f}",
+            )

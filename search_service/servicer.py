@@ -1,0 +1,203 @@
+"""The calls of lookalike.search.v1.SearchService: parse, ask, answer."""
+
+from datetime import datetime
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from lookalike.search.v1 import search_pb2 as pb
+from lookalike.search.v1 import search_pb2_grpc as rpc
+
+from lookalike_kit import calls
+from lookalike_kit.errors import InvalidField
+from search_service.catalog import Catalog
+from search_service.generation import Answers, Generation, Hit
+from search_service.manifest import AttributeKind, Quantiles
+from search_service.metrics import SearchMetrics
+from search_service.query import read_options, read_target, read_targets, space_of
+from search_service.segment import AttributeValue, utc
+
+MAX_ITEMS = 100
+MAX_PHOTOS_LISTED = 64
+
+_TYPES: dict[AttributeKind, "pb.AttributeType.ValueType"] = {
+    "string": pb.ATTRIBUTE_TYPE_STRING,
+    "int64": pb.ATTRIBUTE_TYPE_INT64,
+    "double": pb.ATTRIBUTE_TYPE_DOUBLE,
+    "bool": pb.ATTRIBUTE_TYPE_BOOL,
+    "timestamp": pb.ATTRIBUTE_TYPE_TIMESTAMP,
+    "strings": pb.ATTRIBUTE_TYPE_STRINGS,
+}
+
+
+class SearchServicer(rpc.SearchServiceServicer):
+    """Answers from whatever the catalog serves at the moment of the call."""
+
+    def __init__(self, catalog: Catalog, metrics: SearchMetrics) -> None:
+        self._catalog = catalog
+        self._metrics = metrics
+
+    def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
+        target = read_target(request.query, "query")
+        options = read_options(request.options, queries=1)
+        generation = self._catalog.current(request.index, space_of(target))
+        answers = generation.nearest([target], options)
+        self._metrics.answered(answers)
+        return pb.SearchResponse(
+            hits=[_hit(hit) for hit in answers.answers[0].hits],
+            answered=_answered(answers),
+            shortfall=_shortfall(answers.answers[0].fewer_exist),
+            timings=_timings(answers),
+        )
+
+    def SearchBatch(
+        self, request: pb.SearchBatchRequest, context: grpc.ServicerContext
+    ) -> pb.SearchBatchResponse:
+        targets = read_targets(list(request.queries), "queries")
+        options = read_options(request.options, queries=len(targets))
+        generation = self._catalog.current(request.index, space_of(targets[0]))
+        answers = generation.nearest(targets, options)
+        self._metrics.answered(answers)
+        return pb.SearchBatchResponse(
+            answers=[
+                pb.BatchAnswer(
+                    hits=[_hit(hit) for hit in answer.hits],
+                    shortfall=_shortfall(answer.fewer_exist),
+                )
+                for answer in answers.answers
+            ],
+            answered=_answered(answers),
+            timings=_timings(answers),
+        )
+
+    def GetItems(
+        self, request: pb.GetItemsRequest, context: grpc.ServicerContext
+    ) -> pb.GetItemsResponse:
+        if not 1 <= len(request.item_ids) <= MAX_ITEMS:
+            raise InvalidField("item_ids", f"1 to {MAX_ITEMS} ids", f"{len(request.item_ids)}")
+        generation = self._catalog.current(request.index, None)
+        found = (generation.segment.find_item(item_id) for item_id in request.item_ids)
+        return pb.GetItemsResponse(
+            items=[_item(generation, item) for item in found if item is not None],
+            generation=generation.manifest.number,
+        )
+
+    def ListIndexes(
+        self, request: pb.ListIndexesRequest, context: grpc.ServicerContext
+    ) -> pb.ListIndexesResponse:
+        serving = self._catalog.serving.generations
+        return pb.ListIndexesResponse(
+            indexes=[
+                pb.IndexEntry(
+                    index=index,
+                    space_id=generation.manifest.space_id,
+                    generation=generation.manifest.number,
+                )
+                for index in sorted(serving)
+                for generation in serving[index]
+            ]
+        )
+
+    def GetIndex(
+        self, request: pb.GetIndexRequest, context: grpc.ServicerContext
+    ) -> pb.GetIndexResponse:
+        generations = self._catalog.generations(request.index)
+        return pb.GetIndexResponse(
+            index=request.index, served=[_served(generation) for generation in generations]
+        )
+
+
+def _hit(hit: Hit) -> pb.Hit:
+    return pb.Hit(
+        item_id=hit.item_id,
+        photos=[
+            pb.PhotoHit(
+                photo_id=photo.photo_id, similarity=photo.similarity, distance=photo.distance
+            )
+            for photo in hit.photos
+        ],
+        attributes={name: _value(value) for name, value in hit.attributes.items()},
+    )
+
+
+def _item(generation: Generation, item: int) -> pb.Item:
+    rows = generation.segment.rows_of(item)
+    return pb.Item(
+        item_id=generation.segment.item_id(item),
+        photo_ids=[generation.segment.photo_id(row) for row in rows[:MAX_PHOTOS_LISTED]],
+        photo_count=len(rows),
+        attributes={name: _value(value) for name, value in generation.segment.attributes(item)},
+    )
+
+
+def _value(value: AttributeValue) -> pb.Value:
+    match value:
+        case bool():
+            return pb.Value(bool_value=value)
+        case str():
+            return pb.Value(string_value=value)
+        case int():
+            return pb.Value(int64_value=value)
+        case float():
+            return pb.Value(double_value=value)
+        case datetime():
+            return pb.Value(timestamp_value=timestamp(value))
+        case list():
+            return pb.Value(strings_value=pb.StringList(values=value))
+
+
+def _answered(answers: Answers) -> pb.Answered:
+    return pb.Answered(
+        generation=answers.generation.manifest.number,
+        space_id=answers.generation.manifest.space_id,
+        engine=answers.engine,
+        effort=answers.effort,
+    )
+
+
+def _shortfall(fewer_exist: bool) -> "pb.Shortfall.ValueType":
+    return pb.SHORTFALL_FEWER_EXIST if fewer_exist else pb.SHORTFALL_UNSPECIFIED
+
+
+def _timings(answers: Answers) -> pb.SearchTimings:
+    return pb.SearchTimings(
+        admission_micros=calls.admission_micros(),
+        filter_micros=answers.stages.filter // 1000,
+        candidates_micros=answers.stages.candidates // 1000,
+        rerank_micros=answers.stages.rerank // 1000,
+    )
+
+
+def _served(generation: Generation) -> pb.ServedGeneration:
+    manifest = generation.manifest
+    return pb.ServedGeneration(
+        space_id=manifest.space_id,
+        generation=manifest.number,
+        create_time=timestamp(manifest.created_at),
+        dimension=manifest.dimension,
+        item_count=manifest.segment.items,
+        photo_count=manifest.segment.photos,
+        engine=manifest.segment.engine,
+        attributes=[
+            pb.Attribute(name=attribute.name, type=_TYPES[attribute.kind])
+            for attribute in manifest.attributes
+        ],
+        efforts=[
+            pb.EffortPoint(effort=point.effort, recall=point.recall, micros=point.micros)
+            for point in manifest.segment.efforts
+        ],
+        same_item=_quantiles(manifest.same_item),
+        random_pair=_quantiles(manifest.random_pair),
+    )
+
+
+def _quantiles(quantiles: Quantiles | None) -> pb.SimilarityQuantiles:
+    if quantiles is None:
+        return pb.SimilarityQuantiles()
+    return pb.SimilarityQuantiles(shares=quantiles.shares, similarities=quantiles.similarities)
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """The proto's moment."""
+    stamp = Timestamp()
+    stamp.FromDatetime(utc(moment))
+    return stamp
