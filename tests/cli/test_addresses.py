@@ -1,0 +1,51 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from lookalike_cli.addresses import Replica, Up
+
+EMBEDDER = Replica("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")
+SEARCH = Replica("127.0.0.1:4", "127.0.0.1:5", "127.0.0.1:6")
+
+
+@pytest.fixture
+def up():
+    return Up(os.getpid(), EMBEDDER, SEARCH)
+
+
+def test_what_was_started_is_found_in_its_folder(up, tmp_path):
+    up.write(tmp_path)
+
+    assert Up.find(tmp_path) == up
+
+
+def test_what_was_started_last_is_found_from_anywhere(up, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    up.write(tmp_path)
+    monkeypatch.chdir(elsewhere)
+
+    assert Up.find() == up
+
+
+def test_one_here_comes_before_one_elsewhere(up, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    here = Up(os.getpid(), SEARCH, EMBEDDER)
+    here.write(tmp_path)
+    up.write(other)
+
+    assert Up.find() == here
+
+
+def test_one_whose_process_is_gone_is_not_there(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    Up(gone.pid, EMBEDDER, SEARCH).write(tmp_path)
+
+    assert Up.find() is None
+
+
+def test_nothing_was_ever_started():
+    assert Up.find() is None
