@@ -1,0 +1,332 @@
+"""`lookalike index`: vectors to a published generation, and CURRENT back and forth."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from lookalike_cli.printing import json_option, print_json, print_table
+from search_service.build import (
+    BuildOptions,
+    SourceError,
+    build,
+    hold,
+    listing,
+    prune,
+    publish,
+    read_source,
+    release,
+    roll_back,
+)
+from search_service.manifest import AttributeKind, Draft, FormatError, Manifest
+from search_service.store import Store, StoreError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+KINDS = ("string", "int64", "double", "bool", "timestamp", "strings")
+
+store_option: Callable[[Function], Function] = click.option(
+    "--store",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The store: the folder with indexes/ and blobs/.",
+)
+
+
+@click.group()
+def command() -> None:
+    """Build an index from vectors, publish it, and move back.
+
+    \b
+    lookalike embed photos/ -o vectors/
+    lookalike index build vectors/ -o built/
+    lookalike index publish built/ dresses --store store/
+    lookalike index list --store store/
+    lookalike index rollback dresses --store store/
+
+    A publish writes a new generation and moves CURRENT to it; running replicas follow within their
+    poll interval. Nothing that is served is ever written again.
+    """
+
+
+def _saying_what_is_wrong(function: Function) -> Function:
+    @wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        try:
+            return function(*args, **kwargs)
+        except (FormatError, SourceError, StoreError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return cast(Function, call)
+
+
+@command.command("build")
+@click.argument("vectors", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="A folder to make."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "annoy", "exact"]),
+    default="auto",
+    show_default=True,
+    help="auto: compares all up to 2,000 photos, a forest above.",
+)
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="NAME=KIND",
+    help=f"The type of an attribute that would be read as another: {', '.join(KINDS)}.",
+)
+@click.option("--target-recall", default=0.99, show_default=True, help="What the forest is for.")
+@click.option("--trees", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--article",
+    type=click.IntRange(1, 1000),
+    metavar="CLASSES",
+    help="annoy as it comes: all dimensions, one tree a class.",
+)
+@click.option("--deterministic", is_flag=True, help="The same bytes each time, on one thread.")
+@json_option
+@_saying_what_is_wrong
+def build_command(
+    vectors: Path,
+    out: Path,
+    engine: str,
+    types: tuple[str, ...],
+    target_recall: float,
+    trees: int,
+    article: int | None,
+    deterministic: bool,
+    as_json: bool,
+) -> None:
+    """Build the files of a generation from VECTORS, a folder that `lookalike embed` made.
+
+    \b
+    lookalike index build vectors/ -o built/
+    lookalike index build vectors/ -o built/ --type size=string
+
+    The forest is chosen by measuring: the table shows which effort reaches which recall.
+    """
+    options = BuildOptions(
+        engine=cast(Any, engine),
+        target_recall=target_recall,
+        trees=trees,
+        threads=1 if deterministic else -1,
+    )
+    if article is not None:
+        options = BuildOptions.article(article)
+    begun = time.monotonic()
+    draft = build(read_source(vectors, dict(map(_kind, types))), out, options)
+    seconds = time.monotonic() - begun
+    if as_json:
+        print_json({"out": str(out), "seconds": round(seconds, 2), **_draft_json(draft)})
+        return
+    segment = draft.segment
+    click.echo(
+        f"{segment.photos:,} photos of {segment.items:,} items, {draft.dimension} dimensions, "
+        f"engine {segment.engine}, in {seconds:.1f} s: {out}"
+    )
+    if segment.efforts:
+        width = f"{segment.width} directions" if segment.width else "all dimensions"
+        print_table(
+            f"\n{segment.trees} trees over {width}",
+            ("effort ", "compared ", "recall@10 ", "us a query "),
+            [
+                (point.effort, point.depth, f"{point.recall:.4f}", f"{point.micros:.0f}")
+                for point in segment.efforts
+            ],
+        )
+    click.echo(f"\nNext: lookalike index publish {out} NAME --store DIR")
+
+
+@command.command("publish")
+@click.argument("built", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("name")
+@store_option
+@click.option("--only", is_flag=True, help="Stop serving the index's other spaces.")
+@json_option
+@_saying_what_is_wrong
+def publish_command(built: Path, name: str, store: Path, only: bool, as_json: bool) -> None:
+    """Publish what `lookalike index build` made in BUILT as the next generation of index NAME.
+
+    \b
+    lookalike index publish built/ dresses --store store/
+
+    It takes the place of the generation of the same space. One of another space is served beside
+    the others, so that callers can change models in their own time; --only ends that.
+    """
+    published = publish(Store(store), name, built, only=only)
+    manifest = published.manifest
+    if as_json:
+        print_json({**_manifest_json(manifest, published.sha256), "current": published.is_current})
+    elif published.is_current:
+        click.echo(f"{name}: CURRENT is generation {manifest.number}")
+    else:
+        click.echo(
+            f"{name}: generation {manifest.number} is written; CURRENT stays, the index is on hold"
+        )
+
+
+@command.command("list")
+@click.argument("name", required=False)
+@store_option
+@json_option
+@_saying_what_is_wrong
+def list_command(name: str | None, store: Path, as_json: bool) -> None:
+    """List the generations of index NAME, or of all, the newest first."""
+    opened = Store(store)
+    found = [
+        (index, each)
+        for index in ([name] if name else opened.names("indexes"))
+        for each in listing(opened, index)
+    ]
+    if as_json:
+        print_json(
+            {
+                "generations": [
+                    {**_manifest_json(each.manifest, each.sha256), "current": each.is_current}
+                    for _, each in found
+                ]
+            }
+        )
+        return
+    print_table(
+        "",
+        ("index", "no ", "", "built", "space", "photos ", "items ", "engine"),
+        [
+            (
+                index,
+                each.manifest.number,
+                "CURRENT" if each.is_current else "",
+                f"{each.manifest.created_at:%Y-%m-%d %H:%M}Z",
+                each.manifest.space_id[:8],
+                f"{each.manifest.segment.photos:,}",
+                f"{each.manifest.segment.items:,}",
+                each.manifest.segment.engine,
+            )
+            for index, each in found
+        ],
+    )
+
+
+@command.command("rollback")
+@click.argument("name")
+@store_option
+@click.option("--to", type=int, metavar="NUMBER", help="Default: the generation before.")
+@json_option
+@_saying_what_is_wrong
+def rollback_command(name: str, store: Path, to: int | None, as_json: bool) -> None:
+    """Move CURRENT of index NAME back to the generation before, or to a numbered one.
+
+    \b
+    lookalike index rollback dresses --store store/
+    lookalike index hold dresses --store store/ --reason "generation 12 lost the shoes"
+
+    The next publish moves CURRENT on again: put the index on hold to stay.
+    """
+    manifest = roll_back(Store(store), name, to=to)
+    if as_json:
+        print_json({"index": name, "generation": manifest.number})
+    else:
+        click.echo(f"{name}: CURRENT is generation {manifest.number}")
+
+
+@command.command("hold")
+@click.argument("name")
+@store_option
+@click.option("--reason", required=True, help="For whoever wonders why nothing new is served.")
+@json_option
+@_saying_what_is_wrong
+def hold_command(name: str, store: Path, reason: str, as_json: bool) -> None:
+    """Keep CURRENT of index NAME where it is: publishes still write, rollback still moves it."""
+    held = hold(Store(store), name, reason)
+    if as_json:
+        print_json({"index": name, "reason": held.reason, "since": held.since})
+    else:
+        click.echo(f"{name}: on hold since {held.since}; `lookalike index release` ends it")
+
+
+@command.command("release")
+@click.argument("name")
+@store_option
+@json_option
+@_saying_what_is_wrong
+def release_command(name: str, store: Path, as_json: bool) -> None:
+    """End a hold. What was published meanwhile waits for the next publish or `rollback --to`."""
+    release(Store(store), name)
+    if as_json:
+        print_json({"index": name, "held": False})
+    else:
+        click.echo(f"{name}: released")
+
+
+@command.command("prune")
+@store_option
+@click.option("--keep", default=3, show_default=True, help="Generations an index, at least.")
+@click.option(
+    "--grace-hours",
+    default=24.0,
+    show_default=True,
+    help="What is younger stays: longer than the longest publish.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@json_option
+@_saying_what_is_wrong
+def prune_command(store: Path, keep: int, grace_hours: float, dry_run: bool, as_json: bool) -> None:
+    """Remove generations and blobs that nothing needs any more.
+
+    CURRENT, what it can be rolled back to, and everything of an index on hold stay.
+    """
+    gone = prune(Store(store), keep=keep, grace_seconds=grace_hours * 3600, dry_run=dry_run)
+    if as_json:
+        print_json({"manifests": gone.manifests, "blobs": gone.blobs, "bytes": gone.bytes})
+        return
+    click.echo(
+        f"{'would remove' if dry_run else 'removed'} {len(gone.manifests)} generations and "
+        f"{len(gone.blobs)} blobs, {gone.bytes / 1e6:,.1f} MB"
+    )
+
+
+def _kind(text: str) -> tuple[str, AttributeKind]:
+    name, _, kind = text.partition("=")
+    if kind not in KINDS:
+        raise click.UsageError(f"--type: expected NAME=KIND, one of {', '.join(KINDS)}, got {text}")
+    return name, cast(AttributeKind, kind)
+
+
+def _draft_json(draft: Draft) -> dict[str, object]:
+    segment = draft.segment
+    return {
+        "space_id": draft.space_id,
+        "dimension": draft.dimension,
+        "photos": segment.photos,
+        "items": segment.items,
+        "engine": segment.engine,
+        "width": segment.width,
+        "trees": segment.trees,
+        "efforts": [
+            {"effort": point.effort, "recall": point.recall, "micros": point.micros}
+            for point in segment.efforts
+        ],
+    }
+
+
+def _manifest_json(manifest: Manifest, sha256: str) -> dict[str, object]:
+    age = datetime.now(UTC) - manifest.created_at
+    return {
+        "index": manifest.index,
+        "generation": manifest.number,
+        "manifest_sha256": sha256,
+        "space_id": manifest.space_id,
+        "created": manifest.created,
+        "age_seconds": round(age.total_seconds()),
+        "photos": manifest.segment.photos,
+        "items": manifest.segment.items,
+        "engine": manifest.segment.engine,
+        "parent": manifest.parent.number if manifest.parent else None,
+    }
