@@ -99,5 +99,5 @@ def _said(failures: tuple[Failure, ...], out: Path) -> str:
     shown = [f"  {one.photo_id}: {one.reason}: {one.message}" for one in failures[:SHOWN_FAILURES]]
     more = len(failures) - len(shown)
     rest = [f"  and {more} more"] if more else []
-    head = f"{len(failures)} photos have no vector; {out / 'failed.csv'} has them all"
+    head = f"photos without a vector: {len(failures)}; {out / 'failed.csv'} has them all"
     return "\n".join([head, *shown, *rest])

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
+WIDE = 400
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option: Callable[[Function], Function] = click.option(
@@ -24,10 +25,14 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     """Columns whose name ends in a space are numbers and stand to the right."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column.rstrip(), justify="right" if column.endswith(" ") else "left")
+        side: JustifyMethod = "right" if column.endswith(" ") else "left"
+        table.add_column(column.rstrip(), justify=side, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console(soft_wrap=False).print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)  # a pipe or a file has no edge to fold at
+    console.print(table)
 
 
 def _plain(value: object) -> object:

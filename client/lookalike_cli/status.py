@@ -19,10 +19,7 @@ SERVICES = {
     "search": "lookalike.search.v1.SearchService",
 }
 _ASK: dict[str, Callable[[Replica], State]] = {"embedder": embedder_state, "search": search_state}
-_COLUMNS = (
-    *("service", "address", "ready", "index", "generation ", "age ", "space"),
-    *("calls/s ", "p99 ms ", "last refusal"),
-)
+_COLUMNS = ("", "address", "ready", "index", "gen ", "age ", "space", "calls/s ", "p99 ms ")
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,7 @@ def command(
         print_json({"replicas": [asdict(line) for line in lines]})
     else:
         print_table("", _COLUMNS, [row for line in lines for row in _rows(line)])
+        _print_troubles(lines)
     if not all(line.state.ready for line in lines):
         raise click.exceptions.Exit(1)
 
@@ -91,10 +89,10 @@ def replicas(
 
 def look(which: Sequence[tuple[str, Replica]], seconds: float) -> list[Line]:
     with ThreadPoolExecutor(max(1, len(which))) as pool:
+        states = list(pool.map(lambda one: _ASK[one[0]](one[1]), which))  # calls of its own first
         before = list(pool.map(_samples, which))
         begin = time.monotonic()
-        states = list(pool.map(lambda one: _ASK[one[0]](one[1]), which))
-        time.sleep(max(0.0, begin + seconds - time.monotonic()))
+        time.sleep(seconds)
         after = list(pool.map(_samples, which))
         passed = time.monotonic() - begin
     return [
@@ -129,14 +127,23 @@ def _rows(line: Line) -> list[tuple[str, ...]]:
     ready = "yes" if line.state.ready else "no"
     first, *rest = [_serving(one) for one in line.state.serving] or [("", "", "", "")]
     return [
-        (line.service, line.address, ready, *first, speed, slow, line.state.trouble),
-        *(("", "", "", *one, "", "", "") for one in rest),
+        (line.service, line.address, ready, *first, speed, slow),
+        *(("", "", "", *one, "", "") for one in rest),
     ]
 
 
+def _print_troubles(lines: Sequence[Line]) -> None:
+    if any(not one.is_current for line in lines for one in line.state.serving):
+        click.echo("* CURRENT names another generation: it is being loaded, or was refused")
+    for line in lines:
+        if line.state.trouble:
+            last = "last refused " if line.state.serving else ""
+            click.echo(f"{line.service} {line.address}: {last}{line.state.trouble}")
+
+
 def _serving(one: Serving) -> tuple[str, str, str, str]:
-    number = f"{one.generation}{'' if one.is_current else ' (old)'}" if one.index else ""
-    return one.index, number, _age(one.created), one.space_id[:12]
+    number = f"{one.generation}{'' if one.is_current else '*'}" if one.index else ""
+    return one.index, number, _age(one.created), one.space_id[:8]
 
 
 def _age(created: datetime | None) -> str:

@@ -74,7 +74,7 @@ def test_a_failed_photo_is_told_in_the_file_the_message_and_the_exit_code(
     result = lookalike_command("embed", photos, "-o", out, *reachable)
 
     assert result.exit_code == 1
-    assert "1 photos have no vector" in result.output
+    assert "photos without a vector: 1;" in result.output
     [failed] = read_csv(out / "failed.csv")
     assert (failed["photo_id"], failed["reason"]) == ("d-2/front.png", "UNSUPPORTED_IMAGE")
     assert len(np.load(out / "vectors.npy")) == len(read_csv(out / "photos.csv")) == 3

@@ -1,0 +1,76 @@
+"""The contact sheet: a query at the left, its neighbours at the right, and what is known of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+TILE = 168
+CAPTION = 52
+GAP = 14
+MARGIN = 28
+HEADER = 78
+INK, PALE, PAPER = "#1d232b", "#6b7682", "#ffffff"
+RIGHT, OTHER = "#2f9e63", "#d5dae0"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A photo and the lines below it; `same_item` frames it."""
+
+    path: Path
+    title: str
+    lines: tuple[str, ...]
+    same_item: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A query and its neighbours, the nearest first."""
+
+    query: Tile
+    neighbours: tuple[Tile, ...]
+
+
+def draw_sheet(path: Path, heading: str, subheading: str, rows: Sequence[Row]) -> None:
+    """Writes a PNG."""
+    columns = 1 + max(len(row.neighbours) for row in rows)
+    width = 2 * MARGIN + columns * (TILE + GAP) + 2 * GAP
+    height = HEADER + MARGIN + len(rows) * (TILE + CAPTION + GAP)
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, 20), heading, INK, _font(24))
+    draw.text((MARGIN, 52), subheading, PALE, _font(14))
+    split = MARGIN + TILE + int(1.5 * GAP)
+    draw.line([(split, HEADER + 6), (split, height - MARGIN)], OTHER, 2)
+    for number, row in enumerate(rows):
+        top = HEADER + 10 + number * (TILE + CAPTION + GAP)
+        _draw_tile(sheet, draw, row.query, MARGIN, top)
+        for place, tile in enumerate(row.neighbours):
+            left = MARGIN + (place + 1) * (TILE + GAP) + 2 * GAP
+            _draw_tile(sheet, draw, tile, left, top)
+    sheet.save(path, optimize=True)
+
+
+def _draw_tile(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: int, top: int
+) -> None:
+    with Image.open(tile.path) as photo:
+        upright = ImageOps.exif_transpose(photo).convert("RGB")
+        sheet.paste(ImageOps.fit(upright, (TILE, TILE)), (left, top))
+    if tile.same_item:
+        draw.rectangle([left - 3, top - 3, left + TILE + 2, top + TILE + 2], outline=RIGHT, width=4)
+    draw.text((left, top + TILE + 5), _fitted(draw, tile.title), INK, _font(13))
+    for number, line in enumerate(tile.lines):
+        draw.text((left, top + TILE + 21 + 15 * number), _fitted(draw, line), PALE, _font(12))
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str) -> str:
+    while draw.textlength(text, _font(13)) > TILE and len(text) > 4:
+        text = text[:-2].rstrip("…") + "…"
+    return text
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

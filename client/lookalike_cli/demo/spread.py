@@ -1,0 +1,81 @@
+"""Vectors at the first article's size, drawn from the spread of the demo's own embeddings.
+
+They are not photographs: each new item lies between two real ones of a category, moved by what
+parts items of a category, and its photos are moved from it by what parts photos of an item.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+ARTICLE_ROWS = 249_222
+PHOTOS_PER_ITEM = 8
+_BLOCK = 4_096  # items
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What the real embeddings [n, d] teach: item means, and the ways photos and items differ."""
+
+    means: Vectors  # [items, d]
+    categories: npt.NDArray[np.int64]  # [items]
+    within: Vectors  # [n, d]: photo less item
+    between: Vectors  # [items, d]: item less category
+
+    @classmethod
+    def of(cls, embeddings: Vectors, items: list[str], categories: list[str]) -> "Spread":
+        _, item_of = np.unique(items, return_inverse=True)
+        means = _means(embeddings, item_of)
+        first = np.unique(item_of, return_index=True)[1]
+        category_of_item = np.unique(np.array(categories)[first], return_inverse=True)[1]
+        return cls(
+            means=means,
+            categories=category_of_item,
+            within=embeddings - means[item_of],
+            between=means - _means(means, category_of_item)[category_of_item],
+        )
+
+    def draw(self, count: int, seed: int) -> Vectors:
+        """`count` vectors [count, d] of length 1, eight photos an item, item by item."""
+        generator = np.random.default_rng(seed)
+        drawn = np.empty((count, self.means.shape[1]), np.float32)
+        step = _BLOCK * PHOTOS_PER_ITEM
+        for start in range(0, count, step):
+            block = self._block(generator)[: count - start]
+            drawn[start : start + step] = block
+        return drawn
+
+    def _block(self, generator: np.random.Generator) -> Vectors:
+        left = generator.integers(0, len(self.means), _BLOCK)
+        right = self._of_the_same_category(left, generator)
+        share = generator.random((_BLOCK, 1), np.float32)
+        moved = _mixed(self.between, _BLOCK, generator)
+        items = share * self.means[left] + (1 - share) * self.means[right] + 0.7 * moved
+        photos = np.repeat(items, PHOTOS_PER_ITEM, axis=0)
+        photos += _mixed(self.within, len(photos), generator)
+        lengths = np.linalg.norm(photos, axis=1, keepdims=True)
+        return (photos / lengths).astype(np.float32)
+
+    def _of_the_same_category(
+        self, items: npt.NDArray[np.int64], generator: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        order = np.argsort(self.categories, kind="stable")
+        starts = np.searchsorted(self.categories[order], self.categories[items])
+        counts = np.bincount(self.categories)[self.categories[items]]
+        return order[starts + generator.integers(0, counts)]
+
+
+def _means(vectors: Vectors, groups: npt.NDArray[np.int64]) -> Vectors:
+    sums = np.zeros((groups.max() + 1, vectors.shape[1]), np.float32)
+    np.add.at(sums, groups, vectors)
+    return sums / np.bincount(groups)[:, None].astype(np.float32)
+
+
+def _mixed(differences: Vectors, count: int, generator: np.random.Generator) -> Vectors:
+    """Sums of two of the differences with random signs: as large as one, in more directions."""
+    chosen = generator.integers(0, len(differences), (2, count))
+    signs = generator.choice(np.float32([-1, 1]), (2, count, 1)) / np.float32(np.sqrt(2))
+    mixed: Vectors = signs[0] * differences[chosen[0]] + signs[1] * differences[chosen[1]]
+    return mixed

@@ -1,0 +1,88 @@
+"""`lookalike up` with both real services."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lookalike_client import Client
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    import io
+
+    from PIL import Image
+
+    from embedder_service import checkpoint, model
+    from embedder_service.spec import ModelSpec, Preprocessing
+
+    def photo(colour):
+        file = io.BytesIO()
+        Image.linear_gradient("L").convert("RGB").point(lambda v: v * colour // 255).save(
+            file, "JPEG"
+        )
+        return file.getvalue()
+
+    folder = tmp_path_factory.mktemp("store")
+    spec = ModelSpec(
+        backbone="resnet18", head="pooling", preprocessing=Preprocessing(resize=32, crop=32)
+    )
+    checkpoint.save(model.build(spec), folder / "models", [photo(40), photo(255)], "For a test.")
+    return folder
+
+
+@pytest.fixture
+def up(store, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lookalike_cli", "up", store, "--free-ports", "--json"],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.terminate()
+    process.communicate()
+
+
+def test_it_serves_until_it_is_told_to_stop(up, store):
+    told = json.loads(up.stdout.readline())
+    with Client(embedder=told["embedder"]["address"], search=told["search"]["address"]) as client:
+        assert client.info().space_id == told["space_id"]
+        assert list(client.indexes()) == []
+
+    up.send_signal(signal.SIGINT)
+
+    assert up.wait() == 0
+    assert not (store / "up.json").exists()
+    assert "stopped" in (store / "logs" / "search.log").read_text()
+    assert "stopped" in (store / "logs" / "embedder.log").read_text()
+
+
+def test_it_ends_when_a_service_dies_and_says_which(up, store):
+    told = json.loads(up.stdout.readline())
+    os.kill(_child(told["pid"], b"search_service"), signal.SIGKILL)
+
+    _, said = up.communicate()
+
+    assert up.returncode == 1
+    assert "search_service ended with exit code -9" in said
+    assert not (store / "up.json").exists()
+
+
+def _child(parent, module):
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            status, words = (process / "status").read_text(), (process / "cmdline").read_bytes()
+        except OSError:  # it ended while we looked
+            continue
+        if f"PPid:\t{parent}\n" in status and module in words:
+            return int(process.name)
+    raise AssertionError(f"{parent} has no child {module}")
