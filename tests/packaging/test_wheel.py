@@ -103,6 +103,20 @@ def test_the_command_without_its_extra_says_what_to_install(install):
     assert "pip install 'lookalike[cli]'" in done.stderr
 
 
+def test_the_commands_own_extra_is_enough_for_its_own_verbs(install):
+    python = install("[cli]")
+
+    def lookalike(*words):
+        command = [python.parent / "lookalike", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    for verb in ("embed", "search", "status", "up"):
+        assert lookalike(verb, "--help")[0] == 0
+    assert "UNAVAILABLE" in lookalike("status", "--search", "127.0.0.1:1", "--seconds", "0")[1]
+    assert "pip install 'lookalike[search]'" in lookalike("index", "--help")[1]
+
+
 def test_a_search_tiers_install_has_no_torch_and_starts(install):
     python = install("[search]")
 
