@@ -15,6 +15,8 @@ from lookalike_client import (
     SearchOptions,
 )
 
+DEADLINE_SECONDS = 10.0
+
 
 @dataclass
 class Tally:
@@ -39,8 +41,14 @@ class CountingClient(Client):
     """The client, with every Embed and Search in a tally."""
 
     def __init__(self, tally: Tally, *, embedder: str = "", search: str = "") -> None:
-        super().__init__(embedder=embedder, search=search, deadline_seconds=10.0)
+        super().__init__(embedder=embedder, search=search, deadline_seconds=DEADLINE_SECONDS)
         self._tally = tally
+        self._targets = embedder, search
+
+    def uncounted(self) -> Client:
+        """A client of the same services for calls that are meant to be refused."""
+        embedder, search = self._targets
+        return Client(embedder=embedder, search=search, deadline_seconds=DEADLINE_SECONDS)
 
     def embed(
         self,

@@ -41,7 +41,7 @@ def scan(vectors: Vectors, query: Vectors) -> list[int]:
 
 
 def article_annoy(vectors: Vectors, trees: int) -> Callable[[Vectors], list[int]]:
-    """annoy as the article had it: Euclidean, a tree a class, default effort, 13 less the first."""
+    """annoy as the article had it: Euclidean, all dimensions, a tree a class, default effort."""
     index = AnnoyIndex(vectors.shape[1], "euclidean")
     for row, vector in enumerate(vectors):
         index.add_item(row, vector.tolist())

@@ -1,4 +1,4 @@
-"""The contact sheet: a query at the left, its neighbours at the right, and what is known of them."""
+"""The contact sheet: a query at the left, its neighbours at the right, with what is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,12 +53,26 @@ def draw_sheet(path: Path, heading: str, subheading: str, rows: Sequence[Row]) -
     sheet.save(path, optimize=True)
 
 
+def draw_grid(path: Path, photos: Sequence[Path], columns: int) -> None:
+    """Writes a JPEG of photos side by side."""
+    rows = -(-len(photos) // columns)
+    side = TILE * 3 // 4
+    grid = Image.new("RGB", (columns * (side + 4) - 4, rows * (side + 4) - 4), PAPER)
+    for number, photo in enumerate(photos):
+        row, column = divmod(number, columns)
+        grid.paste(_square(photo, side), (column * (side + 4), row * (side + 4)))
+    grid.save(path, quality=88)
+
+
+def _square(path: Path, side: int) -> Image.Image:
+    with Image.open(path) as photo:
+        return ImageOps.fit(ImageOps.exif_transpose(photo).convert("RGB"), (side, side))
+
+
 def _draw_tile(
     sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: int, top: int
 ) -> None:
-    with Image.open(tile.path) as photo:
-        upright = ImageOps.exif_transpose(photo).convert("RGB")
-        sheet.paste(ImageOps.fit(upright, (TILE, TILE)), (left, top))
+    sheet.paste(_square(tile.path, TILE), (left, top))
     if tile.same_item:
         draw.rectangle([left - 3, top - 3, left + TILE + 2, top + TILE + 2], outline=RIGHT, width=4)
     draw.text((left, top + TILE + 5), _fitted(draw, tile.title), INK, _font(13))

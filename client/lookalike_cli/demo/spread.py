@@ -56,7 +56,8 @@ class Spread:
         photos = np.repeat(items, PHOTOS_PER_ITEM, axis=0)
         photos += _mixed(self.within, len(photos), generator)
         lengths = np.linalg.norm(photos, axis=1, keepdims=True)
-        return (photos / lengths).astype(np.float32)
+        unit: Vectors = (photos / lengths).astype(np.float32)
+        return unit
 
     def _of_the_same_category(
         self, items: npt.NDArray[np.int64], generator: np.random.Generator
@@ -64,18 +65,20 @@ class Spread:
         order = np.argsort(self.categories, kind="stable")
         starts = np.searchsorted(self.categories[order], self.categories[items])
         counts = np.bincount(self.categories)[self.categories[items]]
-        return order[starts + generator.integers(0, counts)]
+        chosen: npt.NDArray[np.int64] = order[starts + generator.integers(0, counts)]
+        return chosen
 
 
 def _means(vectors: Vectors, groups: npt.NDArray[np.int64]) -> Vectors:
     sums = np.zeros((groups.max() + 1, vectors.shape[1]), np.float32)
     np.add.at(sums, groups, vectors)
-    return sums / np.bincount(groups)[:, None].astype(np.float32)
+    means: Vectors = (sums / np.bincount(groups)[:, None]).astype(np.float32)
+    return means
 
 
 def _mixed(differences: Vectors, count: int, generator: np.random.Generator) -> Vectors:
     """Sums of two of the differences with random signs: as large as one, in more directions."""
     chosen = generator.integers(0, len(differences), (2, count))
-    signs = generator.choice(np.float32([-1, 1]), (2, count, 1)) / np.float32(np.sqrt(2))
+    signs = np.sqrt(np.float32(0.5)) * generator.choice([-1, 1], (2, count, 1)).astype(np.float32)
     mixed: Vectors = signs[0] * differences[chosen[0]] + signs[1] * differences[chosen[1]]
     return mixed

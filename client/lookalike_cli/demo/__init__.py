@@ -1,0 +1,118 @@
+"""`lookalike demo`: the whole story on real input, act by act."""
+
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from embedder_service.spec import BACKBONES
+from embedder_service.training.data import CatalogueError
+from embedder_service.training.finetune import FinetuneSettings
+from embedder_service.training.sample import SampleSettings
+from lookalike_cli.demo import damage, learn, scale, serve
+from lookalike_cli.demo.calls import CountingClient, Tally
+from lookalike_cli.demo.ending import Ending, facts, say_what_is_next
+from lookalike_cli.demo.report import write_report
+from lookalike_cli.demo.spread import ARTICLE_ROWS
+from lookalike_cli.demo.story import Story
+
+
+@click.command()
+@click.option(
+    "--out",
+    default=Path("build/demo"),
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything goes: photos, model, index, pictures, logs.",
+)
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="One's own photographs instead of the drawn ones: category/photo.jpg, "
+    "category/item/photo.jpg, or DeepFashion's folder.",
+)
+@click.option("--backbone", default="resnet18", show_default=True, type=click.Choice(BACKBONES))
+@click.option("--items", default=SampleSettings.items, show_default=True, help="Items to draw.")
+@click.option("--epochs", default=FinetuneSettings.epochs, show_default=True)
+@click.option("--side", default=FinetuneSettings.side, show_default=True, help="In pixels.")
+@click.option(
+    "--rows",
+    default=ARTICLE_ROWS,
+    show_default=True,
+    help="Vectors in the act at the first article's size.",
+)
+def command(
+    out: Path,
+    images: Path | None,
+    backbone: str,
+    items: int,
+    epochs: int,
+    side: int,
+    rows: int,
+) -> None:
+    """Draw a catalogue, learn it, serve it, search it, scale it, break it; ends with a report.
+
+    \b
+    lookalike demo
+    lookalike demo --images ~/photos
+    lookalike demo --backbone resnet152
+
+    The last line is one JSON object with every figure. Afterwards `lookalike up build/demo` serves
+    what was made.
+    """
+    story = Story(out)
+    out.mkdir(parents=True, exist_ok=True)
+    side = 224 if backbone == "resnet152" and side == FinetuneSettings.side else side
+    settings = FinetuneSettings(
+        backbone=backbone,
+        epochs=epochs,
+        small_epochs=min(FinetuneSettings.small_epochs, epochs * 5 // 8),
+        side=side,
+    )
+    try:
+        _play(story, images, SampleSettings(items=items), settings, rows)
+    except CatalogueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(story.facts))
+
+
+def _play(
+    story: Story,
+    images: Path | None,
+    sample: SampleSettings,
+    settings: FinetuneSettings,
+    rows: int,
+) -> None:
+    story.console.print(f"[bold]Lookalike[/bold], end to end, on {os.cpu_count()} cores")
+    catalogue = learn.gather(story, images, sample)
+    learned = learn.learn(story, catalogue, settings)
+    tally = Tally()
+    with ExitStack() as stack:
+        embedder, search = serve.start(story, learned.model)
+        stack.enter_context(embedder)
+        stack.enter_context(search)
+        client = CountingClient(tally, embedder=embedder.address, search=search.address)
+        stack.enter_context(client)
+        serve.index(story, client, catalogue)
+        found = serve.search_held_out(story, client, catalogue)
+        measured = scale.go_to_scale(story, learned.space_id, tally, catalogue, rows)
+        mishaps, running, recovery_seconds = damage.break_things(
+            story, client, found, learned.untrained_space_id, search
+        )
+        stack.enter_context(running)
+    ending = Ending(
+        catalogue=catalogue,
+        learned=learned,
+        found=found,
+        scale=measured,
+        mishaps=tuple(mishaps),
+        recovery_seconds=recovery_seconds,
+        tally=tally,
+    )
+    with story.act("writes the report") as act:
+        story.facts.update(facts(story, ending))
+        report = write_report(story, ending)
+        act.result = str(report)
+    say_what_is_next(story, ending)

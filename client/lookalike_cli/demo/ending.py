@@ -1,0 +1,109 @@
+"""What came of it: the figures, a short table, and what to try next."""
+
+from dataclasses import dataclass
+
+from embedder_service.training.data import Catalogue
+from lookalike_cli.demo.calls import Tally
+from lookalike_cli.demo.damage import Mishap
+from lookalike_cli.demo.learn import Learned
+from lookalike_cli.demo.scale import Scale
+from lookalike_cli.demo.serve import INDEX, Found
+from lookalike_cli.demo.story import Story
+from lookalike_cli.printing import print_table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """Everything the acts found out."""
+
+    catalogue: Catalogue
+    learned: Learned
+    found: Found
+    scale: Scale
+    mishaps: tuple[Mishap, ...]
+    recovery_seconds: float
+    tally: Tally
+
+
+def facts(story: Story, ending: Ending) -> dict[str, object]:
+    """The last line: every figure by name, shares from 0 to 1, None where labels cannot say."""
+    found, scale = ending.found, ending.scale
+    chance, histogram, untrained, _ = (row.figures for row in ending.learned.rows)
+    return {
+        "images": len(ending.catalogue.photos),
+        "items": len(ending.catalogue.items),
+        "categories": len(ending.catalogue.categories),
+        "damaged_images": len(ending.catalogue.damaged),
+        "dimension": len(found.embeddings[0].values) // 4,
+        "calls": ending.tally.calls,
+        "failed_calls": len(ending.tally.failures),
+        "calls_during_swap": scale.calls_during_swap,
+        "generations_served": list(scale.generations),
+        "precision_at_10": _rounded(found.precision_at_10),
+        "recall_at_1_item": _rounded(found.recall_at_1_item),
+        "recall_at_1_new_item": _rounded(found.recall_at_1_new_item),
+        "chance_recall_at_1": _rounded(chance.item_recall_at_1),
+        "colour_histogram_recall_at_1": _rounded(histogram.item_recall_at_1),
+        "untrained_recall_at_1": _rounded(untrained.item_recall_at_1),
+        "recall_vs_exact": _rounded(min(scale.served_recall, found.recall_vs_exact)),
+        "vectors_at_scale": scale.rows,
+        "build_seconds_at_scale": round(scale.build_seconds, 1),
+        "swap_seconds": round(scale.swap_seconds, 1),
+        "query_p50_ms": round(scale.query_p50_ms, 2),
+        "query_p99_ms": round(scale.query_p99_ms, 2),
+        "refused_generations": sum(mishap.refused_generation for mishap in ending.mishaps),
+        "recovery_seconds": round(ending.recovery_seconds, 2),
+        "seconds": round(story.seconds, 1),
+    }
+
+
+def say_what_is_next(story: Story, ending: Ending) -> None:
+    """Where the pictures are, the table, and three commands."""
+    out = story.out
+    story.console.print()
+    print_table(
+        "Who finds the item of a held-out photo first?",
+        ("", "items ", "items new to the model ", "category "),
+        [
+            (
+                row.name,
+                _percent(row.figures.item_recall_at_1),
+                _percent(row.figures.new_item_recall_at_1),
+                _percent(row.figures.category_recall_at_1),
+            )
+            for row in ending.learned.rows
+        ],
+    )
+    print_table(
+        f"\nTen nearest of {ending.scale.rows:,} vectors",
+        ("", "ms a query ", "recall ", "build s "),
+        [
+            (
+                method.name,
+                f"{method.milliseconds:.2f}",
+                f"{method.recall:.3f}",
+                "" if method.build_seconds is None else f"{method.build_seconds:.1f}",
+            )
+            for method in ending.scale.methods
+        ],
+    )
+    photo = ending.found.queries[0].path
+    item = ending.found.answers[0].hits[0].item_id
+    story.console.print(
+        f"\npictures  {out / 'neighbours.png'}\nreport    {out / 'report.html'}\n\n"
+        "Next (in .venv/bin, or after `source .venv/bin/activate`):\n"
+        f"  lookalike up {out}\n"
+        f"  lookalike search {photo}\n"
+        "  buf curl --protocol grpc --http2-prior-knowledge "
+        f"""-d '{{"index": "{INDEX}", "query": {{"itemId": "{item}"}}, "options": {{"k": 3}}}}' """
+        "http://127.0.0.1:50061/lookalike.search.v1.SearchService/Search\n",
+        soft_wrap=True,
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"

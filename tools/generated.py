@@ -1,0 +1,111 @@
+"""The pages that are made from code: `python -m tools.generated write|check`.
+
+docs/errors.md from the enum ErrorReason, docs/configuration.md from the configuration classes.
+`check` also compares the committed stubs with those that `make protos` writes.
+"""
+
+import sys
+from pathlib import Path
+
+from lookalike.v1 import error_reason_pb2 as reasons
+
+from embedder_service.config import PREFIX as EMBEDDER_PREFIX
+from embedder_service.config import EmbedderConfig
+from lookalike_kit.config import describe
+from lookalike_kit.errors import reason_name
+from search_service.config import PREFIX as SEARCH_PREFIX
+from search_service.config import SearchConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+STUBS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+
+
+def errors_page() -> str:
+    lines = [
+        "# Errors",
+        "",
+        "Made from `protos/lookalike/v1/error_reason.proto` by `make docs`.",
+        "",
+        "A refused call carries a gRPC status and, in the trailer `grpc-status-details-bin`, a",
+        "`google.rpc.Status` with `ErrorInfo` (domain `lookalike`, the reason below and its",
+        "metadata), `RequestInfo` (the request id), `BadRequest` where a field is at fault, and",
+        "`RetryInfo` where waiting helps. Clients that retry act on the trailer",
+        "`grpc-retry-pushback-ms`, which comes with it. An image that fails alone in an Embed call",
+        "has the same reason in its `ImageError`, and the call itself is OK.",
+        "",
+        "| reason | status | retry | metadata | when | next step |",
+        "|---|---|---|---|---|---|",
+    ]
+    for value in reasons.ErrorReason.DESCRIPTOR.values:
+        advice = value.GetOptions().Extensions[reasons.advice]
+        if advice.status:
+            metadata = ", ".join(f"`{key}`" for key in advice.metadata)
+            lines.append(
+                f"| `{reason_name(value.number)}` | {advice.status} | "
+                f"{'yes' if advice.retry else 'no'} | {metadata} | {advice.cause} | "
+                f"{advice.next_step} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def configuration_page() -> str:
+    lines = [
+        "# Configuration",
+        "",
+        "Made from the configuration classes by `make docs`.",
+        "",
+        "Both services are configured by environment variables, read once at the start. A mistyped",
+        "name or a bad value stops the process with exit code 2 and says which, what was expected",
+        "and what came.",
+    ]
+    for title, kind, prefix in (
+        ("Embedder", EmbedderConfig, EMBEDDER_PREFIX),
+        ("Search service", SearchConfig, SEARCH_PREFIX),
+    ):
+        lines += ["", f"## {title}", "", "| variable | type | default | |", "|---|---|---|---|"]
+        for setting in describe(kind, prefix):
+            default = "required" if setting.required else f"`{setting.default}`"
+            lines.append(f"| `{setting.name}` | {setting.type} | {default} | {setting.doc} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"docs/errors.md": errors_page, "docs/configuration.md": configuration_page}
+
+
+def write() -> int:
+    for name, page in PAGES.items():
+        (ROOT / name).parent.mkdir(exist_ok=True)
+        (ROOT / name).write_text(page(), encoding="utf-8")
+    return 0
+
+
+def check() -> int:
+    stale = [
+        f"{name}: differs from its source; run `make docs`"
+        for name, page in PAGES.items()
+        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != page()
+    ]
+    stale += [f"{path}: differs from its .proto; run `make protos`" for path in _stale_stubs()]
+    for line in stale:
+        sys.stderr.write(line + "\n")
+    return 1 if stale else 0
+
+
+def _stale_stubs() -> list[str]:
+    made = ROOT / "build" / "protos-check"
+    fresh = {path.relative_to(made): path for kind in STUBS for path in made.rglob(kind)}
+    committed = {
+        path.relative_to(ROOT / "protos")
+        for kind in STUBS
+        for path in (ROOT / "protos").rglob(kind)
+    }
+    changed = {
+        name
+        for name, path in fresh.items()
+        if name in committed and path.read_bytes() != (ROOT / "protos" / name).read_bytes()
+    }
+    return sorted(str(name) for name in changed | (committed ^ fresh.keys()))
+
+
+if __name__ == "__main__":
+    sys.exit({"write": write, "check": check}[sys.argv[1]]())
