@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 
 from embedder_service.config import PREFIX, SIBLINGS, EmbedderConfig
@@ -16,6 +17,8 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     try:
         config = settings.read(EmbedderConfig, PREFIX, environment, SIBLINGS)
         logs.configure(config.log_level, "embedder")
+        # Pillow warns of broken EXIF; a stranger's file must not write this process's log.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         # Importing torch and torchvision takes 8 s: a mistyped variable need not wait for it.
         from embedder_service.wiring import Embedder
 

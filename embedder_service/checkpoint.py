@@ -166,7 +166,10 @@ def _model(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> EmbeddingModel:
     try:
         model.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
-        raise ModelError(f"model: expected the tensors of its specification: {error}") from error
+        found = " ".join(str(error).split())
+        raise ModelError(
+            f"model: expected the tensors of its specification, got {found}"
+        ) from error
     return model.eval()
 
 

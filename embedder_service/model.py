@@ -184,8 +184,9 @@ def _fill_body(model: EmbeddingModel, tensors: Mapping[str, Tensor]) -> None:
     try:
         model.body.load_state_dict(found)
     except RuntimeError as error:
+        problems = " ".join(str(error).split())[:400]
         raise ModelError(
-            f"weights: expected torchvision's tensors of {model.spec.backbone}, got others: {error}"
+            f"weights: expected torchvision's tensors of {model.spec.backbone}, got {problems}"
         ) from error
 
 

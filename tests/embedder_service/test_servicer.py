@@ -1,0 +1,302 @@
+"""The service over a real port; the model is a stand-in that answers at once."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from lookalike.embedder.v1 import embedder_pb2 as pb
+from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
+from lookalike.v1.error_reason_pb2 import ErrorReason
+from prometheus_client import CollectorRegistry
+
+from embedder_service.batcher import Batcher
+from embedder_service.images import Limits
+from embedder_service.metrics import EmbedderMetrics
+from embedder_service.pace import Pace
+from embedder_service.reader import Reader
+from embedder_service.servicer import EmbedderServicer
+from embedder_service.spec import Preprocessing
+from lookalike_kit.server import Registration, Server, ServerConfig
+
+DIMENSION = 12
+SPACE = "5" * 64
+SERVICE = "lookalike.embedder.v1.EmbedderService"
+
+
+class Quarters:
+    """A model of 12 dimensions: the mean colours of a square's four quarters."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.entered = threading.Semaphore(0)
+        self.fails = False
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        self.entered.release()
+        assert self.free.wait(20)
+        if self.fails:
+            raise RuntimeError("device lost at 0x7f")
+        half = images.shape[-1] // 2
+        quarters = images.reshape(len(images), 3, 2, half, 2, half).mean(axis=(3, 5))
+        vectors = quarters.reshape(len(images), DIMENSION).astype(np.float32)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@dataclass
+class Served:
+    stub: pb_grpc.EmbedderServiceStub
+    model: Quarters
+    registry: CollectorRegistry
+    info: pb.GetInfoResponse
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"lookalike_embedder_{name}", labels) or 0.0
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    registry = CollectorRegistry()
+    metrics = EmbedderMetrics(registry)
+    model = Quarters()
+    batcher = Batcher(model.embed, Pace(1.0, 2.0, max_batch=8), 16, metrics)
+    metrics.follow_queue(batcher.waiting)
+    limits = Limits(max_bytes=1 << 20, max_pixels=1_000_000)
+    reader = Reader(Preprocessing(resize=72, crop=64), limits, 2, metrics.decoded)
+    info = pb.GetInfoResponse(space_id=SPACE, dimension=DIMENSION, architecture="quarters")
+    servicer = EmbedderServicer(reader, batcher, info, metrics.image)
+    config = ServerConfig(
+        address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
+        max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=5,
+    )  # fmt: skip
+    registration = Registration(
+        SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
+    )
+    server = Server(config, "embedder", registry, [registration])
+    batcher.start()
+    addresses = server.start()
+    with grpc.insecure_channel(addresses.address) as channel:
+        yield Served(pb_grpc.EmbedderServiceStub(channel), model, registry, info)
+    model.free.set()
+    server.stop()
+    batcher.stop()
+
+
+def request(*contents: bytes, **fields: int) -> pb.EmbedRequest:
+    return pb.EmbedRequest(images=[pb.Image(content=content) for content in contents], **fields)
+
+
+def vectors(result: pb.ImageResult) -> list[np.ndarray]:
+    return [np.frombuffer(embedding.values, "<f4") for embedding in result.embeddings]
+
+
+def refusal(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
+    trailers = dict(error.trailing_metadata())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return info
+
+
+def test_an_image_becomes_a_vector_of_the_space(served, picture, encode):
+    answer = served.stub.Embed(request(encode(picture, "JPEG")))
+
+    (embedding,) = answer.results[0].embeddings
+    assert embedding.space_id == SPACE
+    assert len(embedding.values) == 4 * DIMENSION
+    assert np.linalg.norm(np.frombuffer(embedding.values, "<f4")) == pytest.approx(1)
+    assert not answer.results[0].HasField("error")
+    assert answer.timings.decode_micros > 0
+    assert answer.timings.forward_micros > 0
+
+
+def test_the_answer_keeps_the_order_of_the_request(served, draw, encode):
+    contents = [encode(draw(number), "PNG") for number in range(20)]
+    together = served.stub.Embed(request(*contents)).results
+
+    for content, result in zip(contents, together, strict=True):
+        (alone,) = served.stub.Embed(request(content)).results
+        assert alone == result
+
+
+def test_one_bad_image_fails_alone_by_its_position(served, picture, encode, png_of_size, scan_bomb):
+    good = encode(picture, "JPEG")
+    gif = encode(picture, "GIF")
+    bad = {
+        1: (b"", ErrorReason.ERROR_REASON_UNSUPPORTED_IMAGE),
+        2: (b"hello", ErrorReason.ERROR_REASON_UNSUPPORTED_IMAGE),
+        3: (gif, ErrorReason.ERROR_REASON_UNSUPPORTED_IMAGE),
+        4: (good[: len(good) // 2], ErrorReason.ERROR_REASON_BROKEN_IMAGE),
+        5: (png_of_size(50_000, 50_000), ErrorReason.ERROR_REASON_IMAGE_TOO_LARGE),
+        6: (scan_bomb, ErrorReason.ERROR_REASON_IMAGE_TOO_LARGE),
+        7: (good + bytes(1 << 20), ErrorReason.ERROR_REASON_IMAGE_TOO_LARGE),
+    }
+
+    (alone,) = served.stub.Embed(request(good)).results
+    answer = served.stub.Embed(request(good, *(content for content, _ in bad.values()), good))
+
+    assert answer.results[0] == answer.results[8] == alone
+    for position, (_, reason) in bad.items():
+        result = answer.results[position]
+        assert result.error.reason == reason
+        assert result.error.message.startswith(f"images[{position}].content: expected")
+        assert not result.embeddings
+    assert served.metric("images_total", result="ok") == 3
+    assert served.metric("images_total", result="image_too_large") == 3
+
+
+def test_a_call_of_only_bad_images_is_answered_without_the_model(served):
+    answer = served.stub.Embed(request(b"no", b"image"))
+
+    assert [result.HasField("error") for result in answer.results] == [True, True]
+    assert answer.timings.forward_micros == 0
+    assert served.metric("batch_images_count") == 0
+
+
+def test_regions_of_an_image_come_back_in_their_order(served, picture, encode):
+    halves = [pb.Region(right=1, bottom=0.5), pb.Region(top=0.5, right=1, bottom=1)]
+    image = pb.Image(content=encode(picture, "PNG"), regions=halves)
+    (result,) = served.stub.Embed(pb.EmbedRequest(images=[image])).results
+
+    boxes = [(0, 0, 300, 200), (0, 200, 300, 400)]
+    cut = request(*(encode(picture.crop(box), "PNG") for box in boxes))
+    expected = [vectors(alone)[0] for alone in served.stub.Embed(cut).results]
+
+    assert np.array_equal(vectors(result), expected)
+    assert served.metric("decode_seconds_count") == 3
+
+
+def test_a_bad_region_fails_its_image_alone(served, picture, encode):
+    content = encode(picture, "PNG")
+    bad = pb.Image(content=content, regions=[pb.Region(left=0.9, right=0.1, bottom=1)])
+
+    answer = served.stub.Embed(pb.EmbedRequest(images=[pb.Image(content=content), bad]))
+
+    assert len(answer.results[0].embeddings) == 1
+    assert answer.results[1].error.reason == ErrorReason.ERROR_REASON_INVALID_REGION
+    assert answer.results[1].error.message.startswith("images[1].regions: expected 0 <= left")
+
+
+@pytest.mark.parametrize(
+    ("bad", "field", "message"),
+    [
+        (pb.EmbedRequest(), "images", "images: expected 1 to 64, got 0"),
+        (request(*[b"x"] * 65), "images", "images: expected 1 to 64, got 65"),
+        (
+            pb.EmbedRequest(images=[pb.Image(), pb.Image(regions=[pb.Region()] * 17)]),
+            "images[1].regions",
+            "images[1].regions: expected at most 16, got 17",
+        ),
+        (request(b"x", priority=9), "priority", "priority: expected ONLINE or BULK, got 9"),
+    ],
+)
+def test_a_request_that_cannot_be_served_is_refused_by_its_field(served, bad, field, message):
+    with pytest.raises(grpc.RpcError) as error:
+        served.stub.Embed(bad)
+
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.value.details() == message
+    assert refusal(error.value).reason == "INVALID_FIELD"
+    assert refusal(error.value).metadata["field"] == field
+
+
+def test_calls_at_the_same_time_share_batches(served, draw, encode):
+    contents = [encode(draw(number), "JPEG") for number in range(7)]
+    served.model.free.clear()
+    first = served.stub.Embed.future(request(contents[0]))
+    assert served.model.entered.acquire(timeout=20)
+    others = [served.stub.Embed.future(request(content)) for content in contents[1:]]
+    while served.metric("queue_images", priority="online") < 6:
+        pass
+    served.model.free.set()
+
+    answers = [call.result() for call in (first, *others)]
+    alone = [served.stub.Embed(request(content)) for content in contents]
+
+    assert [a.results[0] for a in answers] == [a.results[0] for a in alone]
+    assert served.metric("batch_images_sum") == 14
+    assert served.metric("batch_images_count") == 9  # 1, 6 together, then 7 alone
+
+
+def test_a_full_queue_refuses_at_once_with_the_time_to_come_back(served, picture, encode):
+    content = encode(picture, "JPEG")
+    served.model.free.clear()
+    calls = [served.stub.Embed.future(request(content))]
+    assert served.model.entered.acquire(timeout=20)
+    calls += [served.stub.Embed.future(request(*[content] * 16))]
+    while served.metric("queue_images", priority="online") < 16:
+        pass
+    with pytest.raises(grpc.RpcError) as error:
+        served.stub.Embed(request(content))
+    served.model.free.set()
+
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal(error.value).reason == "OVERLOADED"
+    assert int(dict(error.value.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
+    assert [len(call.result().results) for call in calls] == [1, 16]
+
+
+def test_a_call_that_is_cancelled_leaves_the_queue(served, picture, encode):
+    content = encode(picture, "JPEG")
+    served.model.free.clear()
+    first = served.stub.Embed.future(request(content))
+    assert served.model.entered.acquire(timeout=20)
+    gone = served.stub.Embed.future(request(*[content] * 8))
+    while served.metric("queue_images", priority="online") < 8:
+        pass
+    gone.cancel()
+    while served.metric("queue_images", priority="online") > 0:
+        pass
+    served.model.free.set()
+
+    assert len(first.result().results) == 1
+    assert len(served.stub.Embed(request(content)).results) == 1
+    assert served.metric("batch_images_sum") == 2
+
+
+def test_a_deadline_that_cannot_be_met_is_refused_before_decoding(served, picture, encode):
+    content = encode(picture, "JPEG")
+
+    with pytest.raises(grpc.RpcError) as error:  # 8 batches of 2 s each, by the stand-in's pace
+        served.stub.Embed(request(*[content] * 64), timeout=10)
+
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal(error.value).reason == "DEADLINE_TOO_SHORT"
+    assert refusal(error.value).metadata["predicted_ms"] == "16000"
+    assert served.metric("decode_seconds_count") == 0
+    assert len(served.stub.Embed(request(content), timeout=10).results) == 1
+
+
+def test_an_answer_beyond_what_clients_receive_is_refused_before_any_work(served):
+    served.info.dimension = 2048
+    image = pb.Image(content=b"x", regions=[pb.Region(right=1, bottom=1)] * 16)
+
+    with pytest.raises(grpc.RpcError) as error:
+        served.stub.Embed(pb.EmbedRequest(images=[image] * 64))
+
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal(error.value).reason == "ANSWER_TOO_LARGE"
+    assert refusal(error.value).metadata == {"field": "images", "limit": "503"}
+
+
+def test_a_model_that_fails_is_an_internal_error_without_its_words(served, picture, encode):
+    content = encode(picture, "JPEG")
+    served.model.fails = True
+    with pytest.raises(grpc.RpcError) as error:
+        served.stub.Embed(request(content))
+    served.model.fails = False
+
+    assert error.value.code() is grpc.StatusCode.INTERNAL
+    assert "0x7f" not in error.value.details()
+    assert refusal(error.value).reason == "INTERNAL"
+    assert len(served.stub.Embed(request(content)).results) == 1
+
+
+def test_the_info_says_what_runs(served):
+    info = served.stub.GetInfo(pb.GetInfoRequest())
+
+    assert (info.space_id, info.dimension, info.architecture) == (SPACE, DIMENSION, "quarters")
