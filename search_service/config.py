@@ -1,6 +1,5 @@
 """What the search service is told, by environment variables that begin with LOOKALIKE_SEARCH_."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +19,7 @@ class SearchConfig(ServerConfig):
     admin_address: str = setting("127.0.0.1:50062", doc="Where health and admin calls are taken.")
     metrics_address: str = setting("127.0.0.1:9161", doc="Where /metrics is served over HTTP.")
     threads: int = setting(
-        max(4, 4 * (os.cpu_count() or 1)),
-        minimum=1,
-        maximum=1024,
-        doc="Calls that run at once; by default four a core.",
+        8, minimum=1, maximum=1024, doc="Calls that run at once: two to four a core."
     )
     store: Path = setting(doc="The store: a folder with indexes/ and blobs/. Only read.")
     cache: Path = setting(

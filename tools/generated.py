@@ -36,12 +36,13 @@ def errors_page() -> str:
         "| reason | status | retry | metadata | when | next step |",
         "|---|---|---|---|---|---|",
     ]
-    for value in reasons.ErrorReason.DESCRIPTOR.values:
+    for reason in reasons.ErrorReason.values():
+        value = reasons.ErrorReason.DESCRIPTOR.values_by_number[reason]
         advice = value.GetOptions().Extensions[reasons.advice]
         if advice.status:
             metadata = ", ".join(f"`{key}`" for key in advice.metadata)
             lines.append(
-                f"| `{reason_name(value.number)}` | {advice.status} | "
+                f"| `{reason_name(reason)}` | {advice.status} | "
                 f"{'yes' if advice.retry else 'no'} | {metadata} | {advice.cause} | "
                 f"{advice.next_step} |"
             )
@@ -102,7 +103,7 @@ def _stale_stubs() -> list[str]:
     changed = {
         name
         for name, path in fresh.items()
-        if name in committed and path.read_bytes() != (ROOT / "protos" / name).read_bytes()
+        if name in committed and path.read_bytes() != (protos / name).read_bytes()
     }
     return sorted(str(name) for name in changed | (committed ^ fresh.keys()))
 

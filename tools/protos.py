@@ -1,7 +1,7 @@
 """Writes the stubs of every .proto below protos/ into a folder: `python tools/protos.py protos`.
 
-Runs in an environment of its own (requirements/protoc.txt): the committed stubs must import with protobuf 5.29,
-so their generator is old and wants an old protobuf.
+Runs in an environment of its own (requirements/protoc.txt): the committed stubs must import with
+protobuf 5.29, so their generator is old and wants an old protobuf.
 """
 
 import sys
