@@ -95,11 +95,8 @@ def check() -> int:
 def _stale_stubs() -> list[str]:
     made = ROOT / "build" / "protos-check"
     fresh = {path.relative_to(made): path for kind in STUBS for path in made.rglob(kind)}
-    committed = {
-        path.relative_to(ROOT / "protos")
-        for kind in STUBS
-        for path in (ROOT / "protos").rglob(kind)
-    }
+    protos = ROOT / "protos"
+    committed = {path.relative_to(protos) for kind in STUBS for path in protos.rglob(kind)}
     changed = {
         name
         for name, path in fresh.items()
