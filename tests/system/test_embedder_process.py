@@ -1,0 +1,136 @@
+"""`python -m embedder_service`: one real process from its start to its end."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from lookalike.embedder.v1 import embedder_pb2 as pb
+from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
+from PIL import Image
+
+SERVICE = "lookalike.embedder.v1.EmbedderService"
+PORTS = {
+    f"LOOKALIKE_EMBEDDER_{name}": "127.0.0.1:0"
+    for name in ("ADDRESS", "ADMIN_ADDRESS", "METRICS_ADDRESS")
+}
+
+
+def photo(angle: int) -> bytes:
+    file = io.BytesIO()
+    Image.linear_gradient("L").rotate(angle).convert("RGB").save(file, "JPEG")
+    return file.getvalue()
+
+
+def start(**settings: object) -> subprocess.Popen[str]:
+    named = {f"LOOKALIKE_EMBEDDER_{name.upper()}": str(value) for name, value in settings.items()}
+    clean = {name: v for name, v in os.environ.items() if not name.startswith("LOOKALIKE_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "embedder_service"],
+        env={**clean, **PORTS, **named},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@dataclass
+class Running:
+    process: subprocess.Popen[str]
+    serving: dict[str, Any]
+
+    def health(self, service: str) -> int:
+        with grpc.insecure_channel(self.serving["admin_address"]) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=20).status
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch")
+    from embedder_service import checkpoint
+    from embedder_service.model import build
+    from embedder_service.spec import ModelSpec, Preprocessing
+
+    spec = ModelSpec(
+        backbone="resnet18", head="pooling", preprocessing=Preprocessing(resize=32, crop=32)
+    )
+    photos = [photo(0), photo(90)]
+    return checkpoint.save(build(spec), tmp_path_factory.mktemp("models"), photos, "For a test.")
+
+
+@pytest.fixture
+def running(model_folder: Path) -> Iterator[Running]:
+    process = start(model=model_folder, drain_seconds=0.2, max_batch=4)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line)["event"] == "serving":
+            yield Running(process, json.loads(line))
+            break
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.torch
+def test_it_is_healthy_it_embeds_and_it_leaves_when_asked(running):
+    assert running.health("") == health_pb2.HealthCheckResponse.SERVING
+    assert running.health(SERVICE) == health_pb2.HealthCheckResponse.SERVING
+
+    with grpc.insecure_channel(running.serving["address"]) as channel:
+        stub = pb_grpc.EmbedderServiceStub(channel)
+        images = [pb.Image(content=content) for content in (photo(0), b"no image", photo(45))]
+        answer = stub.Embed(pb.EmbedRequest(images=images), timeout=20)
+    assert [len(result.embeddings) for result in answer.results] == [1, 0, 1]
+
+    address = running.serving["metrics_address"]
+    with urllib.request.urlopen(f"http://{address}/metrics") as page:
+        metrics = page.read().decode()
+    assert 'lookalike_embedder_images_total{result="ok"} 2.0' in metrics
+    assert 'grpc_code="OK",grpc_method="Embed"' in metrics
+
+    running.process.send_signal(signal.SIGTERM)
+    _, log = running.process.communicate(timeout=30)
+    assert running.process.returncode == 0
+    events = [json.loads(line)["event"] for line in log.splitlines()]
+    assert events == ["stopping", "stopped"]
+
+
+@pytest.mark.torch
+def test_a_missing_or_damaged_model_is_told_in_one_line(model_folder, tmp_path):
+    damaged = shutil.copytree(model_folder, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"not tensors")
+    processes = [start(model=tmp_path / "absent"), start(model=damaged)]
+    told = [process.communicate(timeout=120)[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [2, 2]
+    assert told[0] == (
+        "embedder_service cannot start: model: expected a folder models/<space_id>, "
+        f"got no folder at {tmp_path / 'absent'}\n"
+    )
+    assert told[1].startswith("embedder_service cannot start: model: expected safetensors in")
+    assert told[1].count("\n") == 1
+
+
+def test_mistyped_variables_are_told_before_anything_is_loaded():
+    process = start(modle="x", max_batch="many")
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert told.splitlines() == [
+        (
+            "embedder_service cannot start: LOOKALIKE_EMBEDDER_MODLE: unknown setting, "
+            "did you mean LOOKALIKE_EMBEDDER_MODEL?"
+        ),
+        "LOOKALIKE_EMBEDDER_MODEL: expected a path, got nothing",
+        "LOOKALIKE_EMBEDDER_MAX_BATCH: expected a whole number from 1 to 1024, got 'many'",
+    ]
