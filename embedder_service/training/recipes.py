@@ -1,0 +1,133 @@
+"""What a training optimises: the labels it has, the losses on them, the rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor, nn
+
+from embedder_service.model import EmbeddingModel
+from embedder_service.training.data import Catalogue, Photo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A head, the losses' weights and the optimiser's rates. `body_rate` is the body's share."""
+
+    head: str
+    class_weight: float
+    item_weight: float
+    label_smoothing: float
+    peak_rate: float
+    weight_decay: float
+    body_rate: float = 1.0
+    frozen_share: float = 0.0
+    scale: float = 16.0
+    margin: float = 0.2
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "retrieval": Recipe(
+            head="retrieval",
+            class_weight=0.5,
+            item_weight=1.0,
+            label_smoothing=0.1,
+            peak_rate=2e-3,
+            weight_decay=0.05,
+            body_rate=0.1,
+        ),
+        # The article's: classes only; a pretrained body rests for a third of the time, then
+        # learns at a tenth of the head's rate.
+        "article": Recipe(
+            head="article",
+            class_weight=1.0,
+            item_weight=0.0,
+            label_smoothing=0.0,
+            peak_rate=2e-3,
+            weight_decay=0.01,
+            body_rate=0.1,
+            frozen_share=0.33,
+        ),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Class and item labels to learn from; either may be empty, not both.
+
+    Where there are neither classes nor items of several photos, each photo is an item of its own,
+    known again under augmentation.
+    """
+
+    classes: tuple[str, ...]
+    items: tuple[str, ...]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, recipe: Recipe) -> Labels:
+        """What the catalogue's training photos can teach under a recipe."""
+        train = catalogue.of("train")
+        classes = tuple(sorted({photo.category for photo in train if photo.category}))
+        classes = classes if len(classes) > 1 and recipe.class_weight else ()
+        wants_items = recipe.item_weight > 0 and (catalogue.has_pairs or not classes)
+        items = tuple(sorted({photo.item_id for photo in train})) if wants_items else ()
+        return cls(classes, items or (() if classes else tuple(p.item_id for p in train)))
+
+    def of_photos(self, photos: Sequence[Photo]) -> tuple[Tensor, Tensor]:
+        """Class and item numbers, int64 [n] each; -1 where a photo's is not known."""
+        classes = {name: number for number, name in enumerate(self.classes)}
+        items = {name: number for number, name in enumerate(self.items)}
+        return (
+            torch.tensor([classes.get(photo.category, -1) for photo in photos]),
+            torch.tensor([items.get(photo.item_id, -1) for photo in photos]),
+        )
+
+
+class Objective(nn.Module):
+    """The loss of a recipe: cross-entropy on classes plus a proxy loss on items."""
+
+    def __init__(self, recipe: Recipe, labels: Labels, dimension: int) -> None:
+        super().__init__()
+        self._recipe = recipe
+        self.proxies = ItemProxies(len(labels.items), dimension, recipe) if labels.items else None
+
+    def forward(self, model: EmbeddingModel, raw: Tensor, classes: Tensor, items: Tensor) -> Tensor:
+        loss = raw.new_zeros(())
+        if model.classifier is not None:
+            smoothing = self._recipe.label_smoothing if self.training else 0.0
+            logits = model.classify(raw)
+            loss = loss + self._recipe.class_weight * _cross_entropy(logits, classes, smoothing)
+        if self.proxies is not None:
+            item_loss = _cross_entropy(self.proxies(raw, items), items, 0.0)
+            loss = loss + max(self._recipe.item_weight, 1e-3) * item_loss
+        return loss
+
+
+class ItemProxies(nn.Module):
+    """One learnt direction for each item; a photo's cosine to its own must lead by a margin.
+
+    Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition" (2018).
+    """
+
+    def __init__(self, items: int, dimension: int, recipe: Recipe) -> None:
+        super().__init__()
+        self.directions = nn.Parameter(torch.randn(items, dimension))
+        self._scale, self._margin = recipe.scale, recipe.margin
+
+    def forward(self, raw: Tensor, items: Tensor) -> Tensor:
+        """Logits [n, items]."""
+        cosines = F.normalize(raw) @ F.normalize(self.directions).T
+        own = F.one_hot(items.clamp(min=0), cosines.shape[1]) * (items >= 0).unsqueeze(1)
+        return self._scale * (cosines - self._margin * own)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """The mean over the photos whose label is known; 0 where none is."""
+    if not (labels >= 0).any():
+        return logits.new_zeros(())
+    return F.cross_entropy(logits, labels, ignore_index=-1, label_smoothing=smoothing)
