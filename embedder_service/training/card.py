@@ -1,0 +1,124 @@
+"""What goes beside the weights: the golden photos and the model card."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from embedder_service.training.data import Catalogue
+from embedder_service.training.evaluate import Figures, Row
+from embedder_service.training.finetune import FinetuneSettings
+
+_GOLDEN_SIDE = 512  # pixels; larger photos are kept smaller
+_COLUMNS = (
+    ("item recall@1", "item_recall_at_1"),
+    ("of new items", "new_item_recall_at_1"),
+    ("item precision@10", "item_precision_at_10"),
+    ("category recall@1", "category_recall_at_1"),
+    ("category precision@10", "category_precision_at_10"),
+)
+
+_CARD = """\
+# {backbone}, recipe `{recipe}`
+
+A photo in, {dimension} numbers out: near each other where two photos show the same item, or items
+of one kind.
+
+## Data
+
+- {photos} photos of {items} items in {categories} categories
+- {train} to train on, {val} to validate, {test} to test; {new_items} items are in the test alone
+
+## Recipe
+
+- {epochs} epochs ({sides}) in batches of {batch}
+- weights at the start: {weights}; seed {seed}
+
+## Figures
+
+{queries} held-out photos, looked for among {gallery} others by cosine.
+
+{figures}
+
+## Limits
+
+- Judged on photos like those it learnt from: other photographs, other figures.
+- The vectors compare with those of the same space only.
+- It sees {side} x {side} pixels: finer details are lost.
+"""
+
+
+def golden_photos(catalogue: Catalogue, count: int = 8) -> list[bytes]:
+    """Photos of items as unlike as the catalogue has them, as JPEG files."""
+    first = {photo.item_id: photo for photo in reversed(catalogue.photos)}
+    by_category = sorted(first.values(), key=lambda photo: (photo.category, photo.item_id))
+    count = min(count, len(by_category))
+    chosen = [
+        by_category[(2 * place + 1) * len(by_category) // (2 * count)] for place in range(count)
+    ]
+    return [_jpeg(photo.path) for photo in chosen]
+
+
+def model_card(catalogue: Catalogue, settings: FinetuneSettings, rows: Sequence[Row]) -> str:
+    """Data, recipe, figures and limits, as Markdown."""
+    return _CARD.format(
+        backbone=settings.backbone,
+        recipe=settings.recipe,
+        dimension=settings.dimension,
+        photos=len(catalogue.photos),
+        items=len(catalogue.items),
+        categories=len(catalogue.categories),
+        train=len(catalogue.of("train")),
+        val=len(catalogue.of("val")),
+        test=len(catalogue.of("test")),
+        new_items=len(catalogue.new_items),
+        epochs=settings.epochs,
+        batch=settings.batch,
+        sides=_sides(settings),
+        weights=settings.weights,
+        seed=settings.seed,
+        queries=len(catalogue.queries),
+        gallery=len(catalogue.gallery),
+        figures="\n".join(figure_lines(rows)),
+        side=settings.side,
+    )
+
+
+def figure_lines(rows: Sequence[Row]) -> list[str]:
+    """The figures as a Markdown table; a dash where the labels cannot say."""
+    titles = ["", *(title for title, _ in _COLUMNS)]
+    return [
+        _table_line(titles),
+        _table_line(["---"] * len(titles)),
+        *(_table_line([row.name, *_cells(row.figures)]) for row in rows),
+    ]
+
+
+def _sides(settings: FinetuneSettings) -> str:
+    counts = Counter(settings.side_in(number) for number in range(1, settings.epochs + 1))
+    return ", then ".join(f"{epochs} at side {side}" for side, epochs in sorted(counts.items()))
+
+
+def _cells(figures: Figures) -> list[str]:
+    known = figures.as_dict()
+    return [f"{known[name]:.3f}" if name in known else "–" for _, name in _COLUMNS]
+
+
+def _table_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _jpeg(path: Path) -> bytes:
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        if image.format == "JPEG" and max(image.size) <= _GOLDEN_SIDE:
+            return content
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    upright.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
+    file = io.BytesIO()
+    upright.save(file, "JPEG", quality=92)
+    return file.getvalue()
