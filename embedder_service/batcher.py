@@ -10,43 +10,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from dataclasses import dataclass
+from concurrent.futures import Future
 from typing import Protocol
 
-import grpc
 import numpy as np
-import numpy.typing as npt
-from lookalike.v1.error_reason_pb2 import ErrorReason
 
 from embedder_service.images import Pixels
 from embedder_service.pace import Pace
+from embedder_service.pending import (
+    DeadlineTooShort,
+    Embedded,
+    ForwardFailed,
+    Part,
+    PendingCall,
+    Vectors,
+)
 from lookalike_kit import logs
-from lookalike_kit.errors import Overloaded, ServiceError, ShuttingDown
+from lookalike_kit.errors import Overloaded, ShuttingDown
 
 log = logs.get(__name__)
 
-Vectors = npt.NDArray[np.float32]
 Embed = Callable[[Pixels], Vectors]  # uint8 [n, 3, side, side] -> float32 [n, d]
-
-
-class DeadlineTooShort(ServiceError):
-    """The answer would come after the call's deadline."""
-
-    status = grpc.StatusCode.RESOURCE_EXHAUSTED
-    reason = ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT
-
-
-class ForwardFailed(Exception):
-    """The model raised on a batch that the call had images in."""
-
-
-class CallerGone(ServiceError):
-    """The caller cancelled, died, or its deadline passed; nobody hears this."""
-
-    status = grpc.StatusCode.CANCELLED
-    reason = ErrorReason.ERROR_REASON_UNSPECIFIED
 
 
 class BatchObserver(Protocol):
@@ -54,15 +38,6 @@ class BatchObserver(Protocol):
 
     def batch(self, images: int, queued_seconds: Sequence[float], forward_seconds: float) -> None:
         """`queued_seconds` has an entry for each call that had images in it."""
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """A call's vectors, float32 [n, d] in its order, and the longest that any of them took."""
-
-    vectors: Vectors
-    queue_seconds: float
-    forward_seconds: float
 
 
 class Batcher:
@@ -86,8 +61,8 @@ class Batcher:
         self._observer = observer
         self._clock = clock
         self._changed = threading.Condition()  # its lock is reentrant
-        self._online: deque[_Call] = deque()
-        self._bulk: deque[_Call] = deque()
+        self._online: deque[PendingCall] = deque()
+        self._bulk: deque[PendingCall] = deque()
         self._device_free_at: float | None = None  # None: it is free
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -113,7 +88,7 @@ class Batcher:
         """
         with self._changed:
             self.admit(len(images), deadline, bulk)
-            call = _Call(images, deadline, self._clock())
+            call = PendingCall(images, deadline, self._clock())
             (self._bulk if bulk else self._online).append(call)
             self._changed.notify()
         return call.future
@@ -167,7 +142,7 @@ class Batcher:
             self._forward(parts)
         self._refuse_all()
 
-    def _take(self) -> list[_Part]:
+    def _take(self) -> list[Part]:
         """Blocks until something waits; empty only when the batcher stops."""
         with self._changed:
             while not self._stopping:
@@ -179,10 +154,10 @@ class Batcher:
                 self._changed.wait()
         return []
 
-    def _take_waiting(self) -> list[_Part]:
+    def _take_waiting(self) -> list[Part]:
         now = self._clock()
         room = self._pace.max_batch
-        parts: list[_Part] = []
+        parts: list[Part] = []
         for line in (self._online, self._bulk):
             while line and room:
                 call = line[0]
@@ -196,7 +171,7 @@ class Batcher:
                     line.popleft()
         return parts
 
-    def _forward(self, parts: Sequence[_Part]) -> None:
+    def _forward(self, parts: Sequence[Part]) -> None:
         images = [image for part in parts for image in part.images]
         began = self._clock()
         try:
@@ -223,70 +198,7 @@ class Batcher:
             self._bulk.clear()
 
 
-def give_up(future: Future[Embedded]) -> None:
-    """Settles a call that nobody waits for any longer; harmless when it is settled already."""
-    with suppress(InvalidStateError):
-        future.set_exception(CallerGone("the caller gave up"))
-
-
-class _Call:
-    """One call's images: how many have gone, which vectors are back."""
-
-    def __init__(self, images: Sequence[Pixels], deadline: float | None, submitted: float) -> None:
-        self.future: Future[Embedded] = Future()
-        self._images = images
-        self._deadline = deadline
-        self._submitted = submitted
-        self._taken = 0
-        self._vectors: list[Vectors] = []
-        self._queue_seconds = 0.0
-        self._forward_seconds = 0.0
-
-    @property
-    def waiting(self) -> int:
-        return len(self._images) - self._taken
-
-    def still_wanted(self, now: float) -> bool:
-        """Whether anybody would take the answer. A call past its deadline is settled here."""
-        if self._deadline is not None and now >= self._deadline:
-            self.fail(DeadlineTooShort("deadline: expected to be met, passed in the queue"))
-        return not self.future.done()
-
-    def take(self, room: int, now: float) -> _Part:
-        images = self._images[self._taken : self._taken + room]
-        self._taken += len(images)
-        return _Part(self, images, now - self._submitted)
-
-    def put(self, part: _Part, vectors: Vectors, forward_seconds: float) -> None:
-        """The vectors of a part, in the order of taking; the last one settles the call."""
-        self._vectors.append(vectors)
-        self._queue_seconds = max(self._queue_seconds, part.queued_seconds)
-        self._forward_seconds = max(self._forward_seconds, forward_seconds)
-        if sum(map(len, self._vectors)) == len(self._images):
-            vectors = np.concatenate(self._vectors)
-            self._settle(Embedded(vectors, self._queue_seconds, self._forward_seconds))
-
-    def fail(self, error: Exception) -> None:
-        self._settle(error)
-
-    def _settle(self, outcome: Embedded | Exception) -> None:
-        with suppress(InvalidStateError):  # the caller gave up, or an earlier batch failed
-            if isinstance(outcome, Embedded):
-                self.future.set_result(outcome)
-            else:
-                self.future.set_exception(outcome)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The images of one call that go in one batch."""
-
-    call: _Call
-    images: Sequence[Pixels]
-    queued_seconds: float
-
-
-def _count(line: deque[_Call]) -> int:
+def _count(line: deque[PendingCall]) -> int:
     """Images that are wanted still; a line is as short as there are handler threads."""
     return sum(call.waiting for call in line if not call.future.done())
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from embedder_service.batcher import Vectors
 from embedder_service.images import Pixels
 from embedder_service.model import EmbeddingModel
 from embedder_service.pace import Pace
+from embedder_service.pending import Vectors
 from embedder_service.spec import ModelError
 
 

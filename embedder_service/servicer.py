@@ -12,8 +12,9 @@ from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.v1.embedding_pb2 import Embedding
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
-from embedder_service.batcher import Batcher, Embedded, Vectors, give_up
+from embedder_service.batcher import Batcher
 from embedder_service.images import Pixels, Region
+from embedder_service.pending import Embedded, Vectors, give_up
 from embedder_service.reader import Photo, Reader
 from lookalike_kit import calls
 from lookalike_kit.errors import InvalidField, ServiceError, reason_name

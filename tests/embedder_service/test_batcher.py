@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedder_service.batcher import (
-    Batcher,
+from embedder_service.batcher import Batcher
+from embedder_service.pace import Pace
+from embedder_service.pending import (
     CallerGone,
     DeadlineTooShort,
     Embedded,
     ForwardFailed,
     give_up,
 )
-from embedder_service.pace import Pace
 from lookalike_kit.errors import Overloaded, ShuttingDown
 
 SOON = 10  # seconds until a future that should be settled is one that is lost
@@ -176,6 +176,23 @@ def test_a_deadline_before_the_predicted_finish_is_refused_at_once(bench):
     assert error.value.message == "deadline: expected at least 6.000 s for 2 images, got 5.500 s"
     assert error.value.metadata == {"predicted_ms": "6000"}
     assert values(in_time) == [4, 5]
+
+
+def test_an_idle_device_tries_what_a_bad_hour_would_refuse(bench):
+    for _ in range(5):
+        with bench.busy() as slow:
+            bench.clock.now += 50
+        assert values(slow) == [0]
+    with bench.busy(), pytest.raises(DeadlineTooShort):
+        bench.submit(1, deadline=bench.clock.now + 3)
+
+    while True:  # until the thread has seen that nothing waits
+        try:
+            tried = bench.submit(1, deadline=bench.clock.now + 1.5)
+            break
+        except DeadlineTooShort:
+            continue
+    assert values(tried) == [1]
 
 
 def test_bulk_that_waits_does_not_count_against_an_online_deadline(bench):
