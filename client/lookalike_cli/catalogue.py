@@ -75,8 +75,7 @@ def embed_catalogue(
     """Embeds in bulk priority, in order, a few calls at a time; `progress` hears of photos done.
 
     A photo that cannot be embedded is in `failures` (and failed.csv) and nowhere else; an embedder
-    that
-    refuses is asked again for five minutes. Raises LookalikeError, SpaceChanged.
+    that refuses is asked again for five minutes. Raises LookalikeError, SpaceChanged.
     """
     begin = time.monotonic()
     info = client.info()

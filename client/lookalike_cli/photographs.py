@@ -33,8 +33,7 @@ def join_table(
     """The photos with the columns of their rows; and the rows whose photo is not there.
 
     table: a CSV with a column photo_id; item_id and any others are carried along. Photos without a
-    row
-    stay, with empty columns: each its own item.
+    row stay, with empty columns: each its own item.
     """
     rows = _read_table(table)
     by_id = {photo.photo_id: photo for photo in photographs}

@@ -47,8 +47,7 @@ class Answer:
     shortfall: "none", or why there are fewer than k: "fewer_exist".
     generation, space_id: what answered; engine, effort: how it looked ("annoy" and its search_k, or
     "exact", 0).
-    stage_micros: the service's time by stage, in microseconds; of the whole call where it was a
-    batch.
+    stage_micros: the service's time by stage, in microseconds; for a batch, of the whole call.
     request_id: what to look for in the service's logs.
     """
 

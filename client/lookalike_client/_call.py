@@ -32,9 +32,8 @@ class Call:
         """Sends, within what is left of the time; raises a LookalikeError.
 
         wait_for_ready: wait for a replica until the deadline. Without, a call fails as soon as
-        every replica
-        has refused the connection and the retries are used up, so that a caller can do without in
-        time.
+        every replica has refused the connection and the retries are used up, so that a caller can
+        do without in time.
         """
         left = self.ends_at - time.monotonic()
         if left <= 0:

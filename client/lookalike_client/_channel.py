@@ -1,15 +1,13 @@
 """One channel to the replicas of one service: how it spreads calls, retries and reconnects."""
 
-from importlib import metadata, resources
+from importlib import resources
 
 import grpc
 
-# Embed's largest legal answer is 64 images of 16 regions of 2,048 dimensions: 8 MiB. Search's all
-# fit 4 MiB.
+# Embed's largest legal answer is 64 images of 16 regions of 2,048 dimensions: 8 MiB.
 MAX_RECEIVE_BYTES = 16 << 20
 
-# A request larger than this buffer is sent once and never retried; gRPC's default of 256 KiB is one
-# photo.
+# A larger request is sent once and never retried; gRPC's default of 256 KiB is less than a photo.
 RETRY_BUFFER_BYTES = 64 << 20
 
 
@@ -26,13 +24,12 @@ def open_channel(target: str) -> grpc.Channel:
 def _options() -> list[tuple[str, str | int]]:
     return [
         ("grpc.service_config", service_config()),
-        ("grpc.primary_user_agent", f"lookalike/{metadata.version('lookalike')}"),
+        ("grpc.primary_user_agent", "lookalike-client"),
         ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
         ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER_BYTES),
-        # A replica whose machine vanished is noticed: by TCP's own timer, which this switches on,
-        # 10 s after
-        # the first unanswered byte. Servers count pings nearer than this as abuse unless they are
-        # set to allow it.
+        # A replica whose machine vanished is noticed 10 s after the first unanswered byte, by TCP's
+        # own timer, which this switches on. The longest call (120 s) sends three pings while it
+        # waits; a server ends the connection at the fourth.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         # A restarted replica is found again within 2 s; gRPC's own back-off grows to 120 s.
@@ -40,7 +37,6 @@ def _options() -> list[tuple[str, str | int]]:
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.dns_min_time_between_resolutions_ms", 5_000),
-        # The services are neighbours in a private network; a proxy for the web would answer in
-        # their place.
+        # The services are neighbours in a private network: a proxy for the web is not on the way.
         ("grpc.enable_http_proxy", 0),
     ]

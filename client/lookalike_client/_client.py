@@ -27,8 +27,7 @@ class Client:
     """Images in, neighbours out. One per process, shared by its threads, made after forking.
 
     embedder, search: gRPC targets, as "dns:///search:50061" or "127.0.0.1:50061"; "" where a caller
-    needs only
-    the other. Nothing is connected before the first call.
+    needs only the other. Nothing is connected before the first call.
     deadline_seconds: the time for one call of a method, retries included.
     bulk_deadline_seconds: the same for `embed(..., bulk=True)`, which waits behind everybody else.
 
@@ -45,7 +44,6 @@ class Client:
     ) -> None:
         self._embedder_channel = open_channel(embedder) if embedder else None
         self._search_channel = open_channel(search) if search else None
-        # Stubs cost more to make than a call does to send.
         self._embedder_stub = (
             EmbedderServiceStub(self._embedder_channel) if self._embedder_channel else None
         )
@@ -71,8 +69,8 @@ class Client:
         """One embedding an image, in order; a bad image fails alone, in its place.
 
         images: 1 to 64 whole JPEG, PNG or WebP files.
-        bulk: a catalogue, for which nobody waits: goes when no other call waits, and rides out a
-        restart.
+        bulk: a catalogue, for which nobody waits: goes when no other call waits, and waits for
+        a service that is not there.
         """
         whole = [(content, ()) for content in images]
         results = self._embed(whole, self._begin(deadline_seconds, request_id, bulk), bulk)

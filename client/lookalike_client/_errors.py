@@ -11,6 +11,7 @@ from lookalike.v1 import error_reason_pb2
 
 _RETRYABLE = frozenset(
     {
+        grpc.StatusCode.CANCELLED,
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -22,8 +23,8 @@ class LookalikeError(Exception):
     """A call that failed. `str(error)` is the service's own sentence.
 
     status: gRPC's status code.
-    reason: the name of an ErrorReason without its prefix, as "UNKNOWN_INDEX"; "" where no service
-    spoke.
+    reason: the name of an ErrorReason without its prefix, as "UNKNOWN_INDEX"; "" where no
+        service spoke.
     metadata: the reason's facts, as {"index": "dresses"}; docs/errors.md lists the keys.
     field: the field of the request that is at fault, or "".
     retryable: whether the same call may succeed later without being changed.
@@ -103,6 +104,7 @@ _BY_STATUS: Mapping[grpc.StatusCode, type[LookalikeError]] = {
     grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.CANCELLED: Unavailable,  # a replica that stopped before it had answered
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }

@@ -9,10 +9,9 @@
                 assert client.similar("dresses", photo).hits[0].item_id == "d-1"
 
 Real gRPC servers with the services' own contracts. A photo's vector is made from its bytes: the
-same bytes
-are the same vector, and any two other photos have a similarity near 0.
-`services.search.refusals.append(
-Refusal(reason="OVERLOADED"))` makes the next Search fail as a full service would.
+same bytes are the same vector, and any two other photos have a similarity near 0.
+`services.search.refusals.append(Refusal(reason="OVERLOADED"))` makes the next Search fail as a full
+service would.
 """
 
 from collections.abc import Mapping

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.search.v1 import search_pb2
-from lookalike_client import Client, Overloaded, Unavailable, service_config
+from lookalike_client import Client, DeadlineExceeded, Overloaded, Unavailable, service_config
 from lookalike_client.testing import FakeServices, Refusal
 
 REFUSED = {
@@ -30,6 +30,16 @@ def test_the_fourth_refusal_is_the_callers(client, services):
 
     assert error.value.reason == "SHUTTING_DOWN"
     assert len(services.search.requests) == 4
+
+
+def test_retries_end_with_the_time_allowed(client, services):
+    services.embedder.refusals.append(Refusal(reason="OVERLOADED", retry_after_seconds=60))
+
+    with pytest.raises(DeadlineExceeded):
+        client.similar("dresses", b"one", deadline_seconds=0.2)
+
+    assert len(services.embedder.requests) == 1
+    assert services.search.requests == []
 
 
 def test_a_photo_larger_than_grpcs_own_retry_buffer_is_retried(client, services):

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from lookalike_cli.verbs import lookalike
 from lookalike_client import Client
 
 pytest.importorskip("torch")
@@ -52,11 +54,14 @@ def up(store, tmp_path):
     process.communicate()
 
 
-def test_it_serves_until_it_is_told_to_stop(up, store):
-    told = json.loads(up.stdout.readline())
+def test_it_serves_and_is_found_until_it_is_told_to_stop(up, store):
+    told = _told(up)
     with Client(embedder=told["embedder"]["address"], search=told["search"]["address"]) as client:
         assert client.info().space_id == told["space_id"]
         assert list(client.indexes()) == []
+    shown = CliRunner().invoke(lookalike, ["status", "--up", str(store), "--seconds", "0"])
+    assert shown.exit_code == 0, shown.output
+    assert {told["embedder"]["address"], told["search"]["address"]} <= set(shown.output.split())
 
     up.send_signal(signal.SIGINT)
 
@@ -67,7 +72,7 @@ def test_it_serves_until_it_is_told_to_stop(up, store):
 
 
 def test_it_ends_when_a_service_dies_and_says_which(up, store):
-    told = json.loads(up.stdout.readline())
+    told = _told(up)
     os.kill(_child(told["pid"], b"search_service"), signal.SIGKILL)
 
     _, said = up.communicate()
@@ -75,6 +80,12 @@ def test_it_ends_when_a_service_dies_and_says_which(up, store):
     assert up.returncode == 1
     assert "search_service ended with exit code -9" in said
     assert not (store / "up.json").exists()
+
+
+def _told(up):
+    line = up.stdout.readline()
+    assert line, up.stderr.read()
+    return json.loads(line)
 
 
 def _child(parent, module):
