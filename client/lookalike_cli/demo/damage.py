@@ -5,7 +5,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -78,10 +78,12 @@ def flip_a_byte(
     before = served()
     built = vectors.parent / "damaged"
     shutil.rmtree(built, ignore_errors=True)
-    build(read_source(vectors), built, BuildOptions(engine="annoy", seed=7))
+    source = read_source(vectors)
+    shorter = replace(source, vectors=source.vectors[:-1], photos=source.photos[:-1])
+    build(shorter, built, BuildOptions(engine="annoy"))
     hold(opened, index, "the demo damages a blob first")
     manifest = publish(opened, index, built).manifest
-    _flip(store / blob_key(manifest.segment.blobs["forest"].sha256))
+    _flip(store / blob_key(manifest.segment.blobs["vectors"].sha256))
     release(opened, index)
     roll_back(opened, index, to=manifest.number)
     refused = _wait_for_refusal(search, manifest.number)
@@ -89,7 +91,7 @@ def flip_a_byte(
     roll_back(opened, index, to=before)
     shutil.rmtree(built)
     return Mishap(
-        f"a byte flipped in the forest of generation {manifest.number}",
+        f"a byte flipped in the vectors of generation {manifest.number}",
         f"{refused.reason}: {refused.message}",
         f"generation {after} {'went on serving' if after == before else 'serves'}",
         refused_generation=True,
