@@ -178,7 +178,8 @@ class Learner:
         self.batch = settings.batch
         self._optimiser = AdamW(self._groups(), weight_decay=self._recipe.weight_decay)
         rates = [float(group["lr"]) for group in self._optimiser.param_groups]
-        self._schedule = OneCycleLR(self._optimiser, rates, max(self.steps, 2), pct_start=0.25)
+        # Below 8 steps a quarter of them is no warm-up: torch divides by its length less one.
+        self._schedule = OneCycleLR(self._optimiser, rates, max(self.steps, 8), pct_start=0.25)
 
     def trained(self) -> EmbeddingModel:
         """The model, on the CPU and in evaluation mode."""

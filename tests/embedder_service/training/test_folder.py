@@ -1,0 +1,86 @@
+"""One's own photographs, in whatever tree they lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from embedder_service.training.data import CatalogueError
+from embedder_service.training.folder import read_image_folder
+from embedder_service.training.read import read_catalogue
+
+
+def test_photos_without_folders_are_items_of_their_own(tmp_path: Path):
+    _photos(tmp_path, *(f"{number:02}.png" for number in range(20)))
+    catalogue = read_image_folder(tmp_path)
+
+    assert catalogue.categories == ()
+    assert len(catalogue.items) == 20
+    assert Counter(photo.split for photo in catalogue.photos) == {"train": 16, "val": 2, "test": 2}
+    assert catalogue.photos[0].attributes == {}
+
+
+def test_one_level_of_folders_is_the_category(tmp_path: Path):
+    _photos(tmp_path, "cats/a.jpg", "cats/b.JPEG", "dogs/a.webp")
+    catalogue = read_image_folder(tmp_path)
+
+    assert catalogue.categories == ("cats", "dogs")
+    assert catalogue.items == ("cats/a.jpg", "cats/b.JPEG", "dogs/a.webp")
+    assert catalogue.photos[2].attributes == {"category": "dogs"}
+
+
+def test_two_levels_are_category_and_item(tmp_path: Path):
+    _photos(tmp_path, *(f"shoes/boot-{item}/{n}.jpg" for item in range(5) for n in range(4)))
+    catalogue = read_image_folder(tmp_path)
+
+    assert catalogue.items[0] == "shoes/boot-0"
+    assert [photo.split for photo in catalogue.photos[:4]] == ["train", "train", "val", "test"]
+    assert catalogue.new_items == {"shoes/boot-4"}
+
+
+def test_hidden_files_and_other_files_are_left_out(tmp_path: Path):
+    _photos(tmp_path, "a.jpg", ".thumbnails/a.jpg")
+    (tmp_path / "notes.txt").write_text("not an image")
+
+    assert [photo.photo_id for photo in read_image_folder(tmp_path).photos] == ["a.jpg"]
+
+
+def test_damaged_photos_are_named_with_the_reason_and_set_apart(tmp_path: Path):
+    _photos(tmp_path, "good.jpg", "cut.jpg", "fake.jpg")
+    whole = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "fake.jpg").write_text("not an image")
+    catalogue = read_catalogue(tmp_path)
+
+    assert [photo.photo_id for photo in catalogue.photos] == ["good.jpg"]
+    assert [damaged.path.name for damaged in catalogue.damaged] == ["cut.jpg", "fake.jpg"]
+    assert all(damaged.reason.startswith("content: expected") for damaged in catalogue.damaged)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path):
+    with pytest.raises(CatalogueError, match="expected JPEG, PNG or WebP files below"):
+        read_catalogue(tmp_path)
+
+
+def test_a_folder_of_nothing_but_damage_is_refused(tmp_path: Path):
+    (tmp_path / "fake.jpg").write_text("not an image")
+
+    with pytest.raises(CatalogueError, match="expected one that decodes"):
+        read_catalogue(tmp_path)
+
+
+def test_no_folder_at_all_is_refused(tmp_path: Path):
+    with pytest.raises(CatalogueError, match="images: expected a folder"):
+        read_catalogue(tmp_path / "nowhere")
+
+
+def _photos(folder: Path, *names: str) -> None:
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_mandelbrot((60, 48), (-2, -1, 1, 1 + number / 50), 40).convert("RGB").save(
+            path
+        )

@@ -1,0 +1,58 @@
+"""`python -m embedder_service.training`, from drawing to a model folder that loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from embedder_service import checkpoint
+from embedder_service.training.__main__ import main
+
+pytestmark = pytest.mark.torch
+
+
+def test_a_catalogue_is_drawn(tmp_path: Path):
+    arguments = ["sample", str(tmp_path), "--items", "2", "--photos-per-item", "3", "--side", "64"]
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 0, result.output
+    assert "6 photos of 2 items" in result.output
+    assert len(list(tmp_path.rglob("*.jpg"))) == 6
+
+
+def test_a_model_folder_comes_out_and_loads(tiny_folder: Path, tmp_path: Path):
+    options = ["--backbone=resnet18", "--weights=none", "--side=48", "--epochs=1", "--batch=8"]
+    models = tmp_path / "models"
+    result = CliRunner().invoke(
+        main, ["finetune", str(tiny_folder), "--models", str(models), *options]
+    )
+
+    assert result.exit_code == 0, result.output
+    (folder,) = models.iterdir()
+    loaded = checkpoint.load(folder)
+    assert loaded.space_id == folder.name
+    assert len(loaded.golden_photos) == 8
+    assert "item_recall_at_1" in loaded.scores
+    assert "# resnet18, recipe `retrieval`" in (folder / "README.md").read_text()
+    assert "train loss" in result.output
+    assert str(folder) in result.output.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "out", "--items", "0"], "items: expected at least 1, got 0"),
+        (["finetune", "{empty}"], "expected JPEG, PNG or WebP files below"),
+        (["finetune", "{empty}", "--epochs", "0"], "epochs: expected at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_named_and_stops_with_status_2(
+    tmp_path: Path, arguments: list[str], message: str
+):
+    arguments = [argument.format(empty=tmp_path) for argument in arguments]
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 2
+    assert message in result.output
