@@ -172,14 +172,15 @@ def _rows(catalogue: Catalogue, found: Found) -> list[Row]:
     paths = {photo.photo_id: photo.path for photo in catalogue.gallery}
     return [
         Row(
-            Tile(photo.path, photo.category or photo.item_id, ("query", photo.path.name)),
+            Tile(photo.path, photo.item_id, (photo.category, "held-out photo")),
             tuple(
                 Tile(
                     paths[hit.photo_id],
                     hit.item_id,
                     (
                         str(hit.attributes.get("category", "")),
-                        f"similarity {hit.similarity:.3f}  distance {hit.distance:.3f}",
+                        f"similarity {hit.similarity:.3f}",
+                        f"distance {hit.distance:.3f}",
                     ),
                     same_item=hit.item_id == photo.item_id,
                 )

@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 TILE = 168
-CAPTION = 52
+CAPTION = 88
+LINE = 15
 GAP = 14
 MARGIN = 28
 HEADER = 78
@@ -75,15 +76,24 @@ def _draw_tile(
     sheet.paste(_square(tile.path, TILE), (left, top))
     if tile.same_item:
         draw.rectangle([left - 3, top - 3, left + TILE + 2, top + TILE + 2], outline=RIGHT, width=4)
-    draw.text((left, top + TILE + 5), _fitted(draw, tile.title), INK, _font(13))
-    for number, line in enumerate(tile.lines):
-        draw.text((left, top + TILE + 21 + 15 * number), _fitted(draw, line), PALE, _font(12))
+    lines = [(line, INK) for line in _wrapped(tile.title)]
+    lines += [(line, PALE) for line in tile.lines]
+    for number, (line, colour) in enumerate(lines):
+        draw.text((left, top + TILE + 6 + LINE * number), line, colour, _font(12))
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str) -> str:
-    while draw.textlength(text, _font(13)) > TILE and len(text) > 4:
-        text = text[:-2].rstrip("…") + "…"
-    return text
+def _wrapped(text: str) -> list[str]:
+    """At most two lines, broken where an id has a mark to break at."""
+    font = _font(12)
+    if font.getlength(text) <= TILE:
+        return [text]
+    cut = max(range(1, len(text)), key=lambda at: (font.getlength(text[:at]) <= TILE, at))
+    marks = [at + 1 for at in range(cut // 2, cut) if text[at] in "_-/ ."]
+    cut = marks[-1] if marks else cut
+    rest = text[cut:]
+    while font.getlength(rest) > TILE:
+        rest = rest[:-2] + "…"
+    return [text[:cut], rest]
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
