@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from embedder_service.training.sample.bottoms import LegsCut, SkirtCut, legs, skirt
+from embedder_service.training.sample.bodice import TopCut
 from embedder_service.training.sample.cuts import Category, Deck, Fields
 from embedder_service.training.sample.parts import Part, moved
-from embedder_service.training.sample.tops import TopCut, top
+from embedder_service.training.sample.skirts import SkirtCut, skirt
+from embedder_service.training.sample.tops import top
+from embedder_service.training.sample.trousers import LegsCut, legs
 
 
 def _top(cut: Fields) -> list[Part]:
@@ -31,8 +33,8 @@ def _jumpsuit(cut: Fields) -> list[Part]:
     return [*moved(legs(trousers), bodice.length - 1.5), *top(bodice)]
 
 
-def _sleeve(length: float, width: float, cuff: float, **more: Any) -> dict[str, Any]:
-    return {"sleeve": length, "sleeve_width": width, "cuff": cuff, **more}
+def _sleeve(length: float, cuff: float, **more: Any) -> dict[str, Any]:
+    return {"sleeve": length, "cuff": cuff, **more}
 
 
 _TEE_NECKS: Deck = (
@@ -44,17 +46,17 @@ _TEE_NECKS: Deck = (
     ("Square-Neck", {"neck": "square", "neck_width": 11.0, "neck_depth": 10.0}),
 )
 _LONG_SLEEVES: Deck = (
-    ("", _sleeve(57, 15, 9)),
-    ("", _sleeve(57, 17, 12)),
-    ("", _sleeve(44, 15, 10)),
+    ("", _sleeve(57, 9)),
+    ("", _sleeve(57, 12)),
+    ("", _sleeve(44, 10)),
 )
 _DRESS_SLEEVES: Deck = (
     ("Sleeveless", {"sleeve": 0.0, "shoulder": 15.0}),
-    ("", _sleeve(10, 13, 12)),
-    ("Puff-Sleeve", _sleeve(20, 15, 11, sleeve_shape="puff")),
-    ("", _sleeve(24, 15, 13)),
-    ("Bell-Sleeve", _sleeve(46, 15, 20, sleeve_shape="bell")),
-    ("Long-Sleeve", _sleeve(56, 14, 9)),
+    ("", _sleeve(10, 12)),
+    ("Puff-Sleeve", _sleeve(20, 11, sleeve_shape="puff")),
+    ("", _sleeve(24, 13)),
+    ("Bell-Sleeve", _sleeve(46, 20, sleeve_shape="bell")),
+    ("Long-Sleeve", _sleeve(56, 9)),
 )
 _TOP_MEASURES = {
     "length": (53.0, 76.0),
@@ -73,10 +75,10 @@ CATEGORIES: tuple[Category, ...] = (
         decks=(
             _TEE_NECKS,
             (
-                ("", _sleeve(18, 15, 14)),
-                ("", _sleeve(10, 14, 13)),
-                ("", _sleeve(30, 16, 15)),
-                ("", _sleeve(55, 14, 9)),
+                ("", _sleeve(18, 14)),
+                ("", _sleeve(10, 13)),
+                ("", _sleeve(30, 15)),
+                ("", _sleeve(55, 9)),
             ),
             (
                 ("", {"pockets": "chest"}),
@@ -132,10 +134,10 @@ CATEGORIES: tuple[Category, ...] = (
                 ("Open-Collar", {"neck_depth": 14.0, "collar": "lapel", "buttons": 4}),
             ),
             (
-                ("Long-Sleeve", _sleeve(58, 15, 9.5)),
-                ("Short-Sleeve", _sleeve(22, 16, 15)),
-                ("", _sleeve(44, 15, 11)),
-                ("Boxy", _sleeve(28, 18, 18)),
+                ("Long-Sleeve", _sleeve(58, 9.5)),
+                ("Short-Sleeve", _sleeve(22, 15)),
+                ("", _sleeve(44, 11)),
+                ("Boxy", _sleeve(28, 18)),
             ),
             (
                 ("", {"pockets": "chest"}),
@@ -198,10 +200,10 @@ CATEGORIES: tuple[Category, ...] = (
                 ("", {}),
             ),
             (
-                ("", _sleeve(56, 15, 9)),
-                ("", _sleeve(54, 18, 15)),
-                ("", _sleeve(40, 16, 11)),
-                ("", _sleeve(54, 17, 13, sleeve_shape="puff")),
+                ("", _sleeve(56, 9)),
+                ("", _sleeve(54, 15)),
+                ("", _sleeve(40, 11)),
+                ("", _sleeve(54, 13, sleeve_shape="puff")),
             ),
         ),
         ranges=_TOP_MEASURES | {"length": (48.0, 74.0), "chest": (25.0, 31.0)},
@@ -228,10 +230,10 @@ CATEGORIES: tuple[Category, ...] = (
                 ("", {}),
             ),
             (
-                ("", _sleeve(57, 16, 10)),
-                ("", _sleeve(54, 19, 15)),
-                ("Short-Sleeve", _sleeve(26, 18, 17)),
-                ("", _sleeve(42, 16, 12)),
+                ("", _sleeve(57, 10)),
+                ("", _sleeve(54, 15)),
+                ("Short-Sleeve", _sleeve(26, 17)),
+                ("", _sleeve(42, 12)),
             ),
         ),
         ranges=_TOP_MEASURES | {"length": (52.0, 76.0), "chest": (26.0, 31.0)},

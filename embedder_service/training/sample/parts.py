@@ -118,3 +118,17 @@ def _moved(part: Part, shift: Points) -> Part:
 def column_of_buttons(x: float, top: float, bottom: float, count: int) -> list[Part]:
     """Buttons spread evenly from top to bottom."""
     return [Button(centre=(x, float(y))) for y in np.linspace(top, bottom, count)]
+
+
+def ribs(start: Points, end: Points, reach: Points, every: float = 1.4) -> list[Part]:
+    """Knitted ribs along a band, from `start` to `end`, one every so many centimetres."""
+    count = max(2, int(np.linalg.norm(end - start) / every))
+    spots = np.linspace(0.06, 0.94, count)
+    return [
+        Line(
+            points=np.array([start + (end - start) * t, start + (end - start) * t + reach]),
+            kind="rib",
+            width=0.35,
+        )
+        for t in spots
+    ]

@@ -217,7 +217,7 @@ def _lit(scene: Floats, side: int, rng: np.random.Generator) -> Floats:
         light += _window_light(side, rng)
     toned = curve.astype(np.float32)[np.clip(scene, 0, 255).astype(np.uint8)]
     grain = rng.normal(0, 1.6, (side, side, 1)).astype(np.float32)
-    return np.asarray(toned * cast * light[..., None] + grain, np.float32)
+    return toned * cast * np.asarray(light[..., None], np.float32) + grain
 
 
 def _window_light(side: int, rng: np.random.Generator) -> Floats:
