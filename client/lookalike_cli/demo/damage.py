@@ -65,7 +65,7 @@ def break_things(
             Mishap("kill -9 of the search process", "none", f"answers again {seconds:.1f} s later")
         )
         for mishap in mishaps:
-            story.note(f"{mishap.what}: {mishap.words}; {mishap.serving}")
+            story.say(f"{mishap.what}: {mishap.words}; {mishap.serving}")
         act.result = f"{len(mishaps)} mishaps; answers {seconds:.1f} s after kill -9"
     return mishaps, running, seconds
 

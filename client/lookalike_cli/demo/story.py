@@ -44,8 +44,12 @@ class Story:
         )
 
     def note(self, text: str) -> None:
-        """A line within an act."""
+        """A line within an act, which the report keeps."""
         self.acts[-1].notes.append(text)
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """A line within an act."""
         self.console.print(f"   [dim]{text}[/dim]", soft_wrap=True)
 
     @property
