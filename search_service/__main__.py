@@ -17,6 +17,7 @@ from search_service.cache import Cache
 from search_service.catalog import Catalog
 from search_service.config import PREFIX, SIBLINGS, SearchConfig
 from search_service.loader import Loader
+from search_service.manifest import NAME
 from search_service.metrics import SearchMetrics
 from search_service.servicer import SearchServicer
 from search_service.store import Store, StoreError
@@ -35,8 +36,7 @@ def main() -> int:
 def serve(config: SearchConfig) -> None:
     """Serves until a signal."""
     logs.configure(config.log_level, "search")
-    if not config.store.is_dir():
-        raise ConfigError(f"{PREFIX}STORE: expected a folder, got {str(config.store)!r}")
+    _check(config)
     cache = _cache(config.cache)
     registry = CollectorRegistry()
     catalog = Catalog()
@@ -85,6 +85,21 @@ def serve(config: SearchConfig) -> None:
     polling.start()
     server.run_until_signal()
     stopping.set()
+
+
+def _check(config: SearchConfig) -> None:
+    problems = []
+    if not config.store.is_dir():
+        problems.append(f"{PREFIX}STORE: expected a folder, got {str(config.store)!r}")
+    if (config.cache / "blobs").resolve() == (config.store / "blobs").resolve():
+        problems.append(f"{PREFIX}CACHE: expected another folder than the store, got the same")
+    for setting, names in (("INDEXES", config.indexes), ("REQUIRED", config.required)):
+        if strange := [name for name in names if not NAME.fullmatch(name)]:
+            problems.append(f"{PREFIX}{setting}: expected names of indexes, got {strange}")
+    if config.indexes and (left := sorted(set(config.required) - set(config.indexes))):
+        problems.append(f"{PREFIX}REQUIRED: expected some of INDEXES, got {left}")
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _cache(root: Path) -> Cache:

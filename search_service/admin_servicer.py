@@ -1,5 +1,6 @@
 """The calls of lookalike.search.v1.IndexAdminService, on the admin port."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ import grpc
 from lookalike.search.v1 import admin_pb2 as pb
 from lookalike.search.v1 import admin_pb2_grpc as rpc
 
+from lookalike_kit.errors import Overloaded
 from search_service.loader import Loader, Promoted, Refusal
 from search_service.servicer import timestamp
 
@@ -19,13 +21,14 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
         self._version = version
         self._is_ready = is_ready
         self._started = datetime.now(UTC)
+        self._refreshing = threading.Lock()
 
     def GetStatus(
         self, request: pb.GetStatusRequest, context: grpc.ServicerContext
     ) -> pb.GetStatusResponse:
         return pb.GetStatusResponse(
             loaded=[_loaded(each) for each in self._loader.served()],
-            refused=[_refused(each) for each in self._loader.refusals.copy()],
+            refused=[_refused(each) for each in self._loader.refusals],
             ready=self._is_ready(),
             version=self._version,
             start_time=timestamp(self._started),
@@ -34,7 +37,13 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
     def Refresh(
         self, request: pb.RefreshRequest, context: grpc.ServicerContext
     ) -> pb.RefreshResponse:
-        self._loader.look(again=True)
+        # Of the admin port's two threads, one has to stay free for health.
+        if not self._refreshing.acquire(blocking=False):
+            raise Overloaded("Refresh: expected one at a time, got another", retry_after_seconds=1)
+        try:
+            self._loader.look(again=True)
+        finally:
+            self._refreshing.release()
         return pb.RefreshResponse(status=self.GetStatus(pb.GetStatusRequest(), context))
 
 

@@ -10,12 +10,22 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from search_service.manifest import Blob, Manifest, blob_key
+from search_service.manifest import (
+    SHA256,
+    Blob,
+    Current,
+    FormatError,
+    Kind,
+    Manifest,
+    blob_key,
+    decode,
+    encode,
+)
 from search_service.store import Store
 
 
 class Cache:
-    """Blobs, manifests and the last good CURRENT of each index, in a folder of its own."""
+    """Blobs, manifests and what was served last of each index, in a folder of its own."""
 
     def __init__(self, root: Path) -> None:
         self._files = Store(root)
@@ -55,18 +65,27 @@ class Cache:
         self._files.put(f"manifests/{sha256}", data)
         return self._files.root / "manifests" / sha256
 
-    def last_current(self, index: str) -> bytes | None:
-        """The last CURRENT of the index all of whose generations were served here."""
-        return self._files.read_or_none(f"current/{index}")
+    def last_served(self, index: str) -> Current | None:
+        """What of the index was served here last."""
+        data = self._files.read_or_none(f"current/{index}")
+        return _decoded(data, Current)
 
-    def keep_current(self, index: str, data: bytes) -> None:
-        self._files.put(f"current/{index}", data)
+    def keep_served(self, index: str, served: Current) -> None:
+        self._files.put(f"current/{index}", encode(served))
 
-    def sweep(self, kept: Iterable[Manifest]) -> None:
-        """Removes blobs that none of these manifests names. A mapped file outlives its name."""
-        wanted = {sha256 for manifest in kept for sha256 in manifest.blobs()}
+    def indexes(self) -> list[str]:
+        """The indexes that were ever served here."""
+        return self._files.names("current")
+
+    def sweep(self, kept: Iterable[str]) -> None:
+        """Removes blobs that none of these manifests, by SHA-256, names.
+
+        A mapped file outlives its name.
+        """
+        manifests = (_decoded(self.manifest(sha256), Manifest) for sha256 in kept)
+        wanted = {sha256 for manifest in manifests if manifest for sha256 in manifest.blobs()}
         for name in self._files.names("blobs"):
-            if name not in wanted:
+            if name not in wanted and SHA256.fullmatch(name):
                 self._files.delete(blob_key(name))
                 self._verified.discard(name)
         for leftover in self._files.leftovers("blobs"):
@@ -81,3 +100,11 @@ class Cache:
             return False
         with (self.folder / blob.sha256).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == blob.sha256
+
+
+def _decoded(data: bytes | None, kind: type[Kind]) -> Kind | None:
+    """A damaged copy is worth as much as none."""
+    try:
+        return None if data is None else decode(data, kind, "a cached copy")
+    except FormatError:
+        return None

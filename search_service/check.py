@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.lib.format import open_memmap
 
 from search_service.engines.structure import check_forest
-from search_service.manifest import AttributeKind, FormatError, Manifest, decode
+from search_service.manifest import AttributeKind, AttributeSpec, FormatError, Manifest, decode
 from search_service.segment import ATTRIBUTE, blob_paths, read_table
 
 _ROWS_A_LOOK = 65_536
+# The years 1 to 9999, which a google.protobuf.Timestamp can say.
+_FIRST_MICROS, _LAST_MICROS = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 ARROW_TYPES: dict[AttributeKind, pa.DataType] = {
     "string": pa.string(),
@@ -60,7 +63,7 @@ def _check_projection(path: Path, dimension: int, width: int) -> None:
 
 def _array(path: Path, what: str, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = open_memmap(path, mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise FormatError(f"{what}: expected a .npy file, got {error}") from None
     if array.shape != shape or array.dtype != np.dtype("<f4") or not array.flags.c_contiguous:
@@ -100,8 +103,27 @@ def _check_items(table: pa.Table, manifest: Manifest) -> None:
     if not pc.all(pc.less(ids[:-1], ids[1:])).as_py() and len(table) > 1:
         raise FormatError("items: expected ids in order, each once")
     rows = first_rows.to_numpy()
+    for each in manifest.attributes:
+        _check_attribute(table.column(ATTRIBUTE + each.name), each)
     if rows[0] != 0 or (np.diff(rows) < 1).any() or rows[-1] >= manifest.segment.photos:
         raise FormatError("items: expected ascending first rows within the photos")
+
+
+def _check_attribute(column: pa.ChunkedArray, attribute: AttributeSpec) -> None:
+    if attribute.kind == "timestamp" and not moments_fit(column):
+        raise FormatError(f"items: expected {attribute.name} from year 1 to 9999, got another")
+    if attribute.kind == "strings":
+        texts = pc.list_flatten(column)
+        # A list that is missing and yet has texts would put the others' in the wrong places.
+        if texts.null_count or len(texts) != len(pc.list_parent_indices(column)):
+            raise FormatError(f"items: expected texts in {attribute.name}, got missing ones")
+
+
+def moments_fit(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether all microseconds [n] are moments that a google.protobuf.Timestamp can say."""
+    bounds = pc.min_max(column.cast(pa.int64())).as_py()
+    within = (bounds["min"] or 0) >= _FIRST_MICROS and (bounds["max"] or 0) <= _LAST_MICROS
+    return bool(within)
 
 
 def main(manifest_path: str, folder: str) -> int:

@@ -13,7 +13,7 @@ from time import perf_counter_ns
 import numpy as np
 
 from search_service.engines import Mask, Rows, Vectors
-from search_service.engines.exact import nearest_rows
+from search_service.engines.exact import ROUNDING, nearest_rows
 from search_service.errors import UnknownItem
 from search_service.filters import allowed_items
 from search_service.manifest import EffortPoint, Manifest
@@ -114,9 +114,9 @@ class Generation:
         stages.candidates += perf_counter_ns() - begun
         answers, at = [], 0
         for probe in probes:
-            rows = np.unique(np.concatenate(found[at : at + len(probe.vectors)]))
+            own = found[at : at + len(probe.vectors)]
             at += len(probe.vectors)
-            answers.append(self._answer(probe, rows, plan, options, stages))
+            answers.append(self._answer(probe, own, plan, options, stages))
         return Answers(
             answers=tuple(answers),
             generation=self,
@@ -125,29 +125,30 @@ class Generation:
             stages=stages,
         )
 
-    def find_item(self, item_id: str) -> int:
-        item = self.segment.find_item(item_id)
-        if item is None:
-            raise UnknownItem(
-                f"item_id: expected an item of {self.manifest.index}, got {item_id[:128]!r}",
-                index=self.manifest.index,
-                item_id=item_id[:128],
-            )
-        return item
-
     def default_effort(self, recall: float = 0.99) -> EffortPoint:
-        """The least effort that reached the recall when the builder measured; else the most."""
+        """The least effort that surely reached the recall at the build; else the most."""
         efforts = self.manifest.segment.efforts
-        return next((point for point in efforts if point.recall >= recall), efforts[-1])
+        return next((point for point in efforts if point.sure_recall >= recall), efforts[-1])
 
     def _probe(self, target: Target) -> _Probe:
         if not isinstance(target, ByItem):
             return _Probe(read_vector(target, self.manifest.dimension)[None], None)
-        item = self.find_item(target.item_id)
+        item = self._item(target)
         rows = np.asarray(self.segment.rows_of(item))
         if len(rows) > MAX_PHOTOS_SEARCHED:
             rows = rows[np.linspace(0, len(rows) - 1, MAX_PHOTOS_SEARCHED).astype(int)]
         return _Probe(np.asarray(self.segment.vectors[rows]), item)
+
+    def _item(self, target: ByItem) -> int:
+        item = self.segment.find_item(target.item_id)
+        if item is None:
+            raise UnknownItem(
+                f"{target.field}: expected an item of {self.manifest.index}, "
+                f"got {target.item_id[:128]!r}",
+                index=self.manifest.index,
+                item_id=target.item_id[:128],
+            )
+        return item
 
     def _plan(self, options: Options, stages: Stages) -> _Plan:
         begun = perf_counter_ns()
@@ -181,32 +182,47 @@ class Generation:
         return [rows[plan.allowed[rows]] for rows in found]
 
     def _answer(
-        self, probe: _Probe, rows: Rows, plan: _Plan, options: Options, stages: Stages
+        self, probe: _Probe, found: list[Rows], plan: _Plan, options: Options, stages: Stages
     ) -> Answer:
         while True:
             begun = perf_counter_ns()
+            rows = np.unique(np.concatenate(found))
             if probe.left_out is not None:
                 own = self.segment.rows_of(probe.left_out)
                 rows = rows[(rows < own.start) | (rows >= own.stop)]
             distances = self._distances(rows, probe.vectors)
-            best_rows, best_items = self._best_photos(rows, distances)
+            photos, items = self._best_photos(rows, distances)
+            nearest = [far for _, far in photos[: options.k]]
+            done = self._is_done(probe, found, plan, nearest, options.k)
             stages.rerank += perf_counter_ns() - begun
-            exhausted = plan.search_k is None and plan.count >= plan.available
-            if len(best_items) >= options.k or exhausted:
+            if done:
                 break
             plan = _wider(plan)
             begun = perf_counter_ns()
-            rows = np.unique(np.concatenate(self._candidates(probe.vectors, plan)))
+            found = self._candidates(probe.vectors, plan)
             stages.candidates += perf_counter_ns() - begun
         begun = perf_counter_ns()
-        hits = tuple(
-            self._hit(item, row, distance, probe.vectors, options)
-            for item, (row, distance) in zip(
-                best_items[: options.k], best_rows[: options.k], strict=True
-            )
-        )
+        hits = self._hits(items[: options.k], photos[: options.k], probe.vectors, options)
         stages.rerank += perf_counter_ns() - begun
         return Answer(hits, fewer_exist=len(hits) < options.k)
+
+    def _is_done(
+        self, probe: _Probe, found: list[Rows], plan: _Plan, distances: list[float], k: int
+    ) -> bool:
+        """Whether no row that was not looked at can belong to the answer, as far as is promised."""
+        if plan.search_k is not None:
+            return len(distances) == k
+        if plan.count >= plan.available:
+            return True
+        if len(distances) < k:
+            return False
+        # Each query's list ends somewhere. A row beyond all ends must not be as near as the last
+        # hit: among many equals it may have the smaller id, and one item may fill a list.
+        ends = [
+            self._distances(rows, query[None]).max()
+            for rows, query in zip(found, probe.vectors, strict=True)
+        ]
+        return bool(distances[-1] ** 2 + 4 * ROUNDING < min(ends) ** 2)
 
     def _distances(self, rows: Rows, queries: Vectors) -> Vectors:
         """The distance of each row to the nearest of the queries [m, d]."""
@@ -229,8 +245,23 @@ class Generation:
         photos = list(zip(rows[chosen].tolist(), distances[chosen].tolist(), strict=True))
         return photos, items[first].tolist()
 
-    def _hit(self, item: int, row: int, distance: float, queries: Vectors, options: Options) -> Hit:
-        nearest = [(row, distance)]
+    def _hits(
+        self,
+        items: list[int],
+        photos: list[tuple[int, float]],
+        queries: Vectors,
+        options: Options,
+    ) -> tuple[Hit, ...]:
+        hits = [
+            (item, self._hit(item, photo, queries, options))
+            for item, photo in zip(items, photos, strict=True)
+        ]
+        # The engine may have missed a photo that is nearer than those it found of the item.
+        hits.sort(key=lambda each: (each[1].photos[0].distance, each[0]))
+        return tuple(hit for _, hit in hits)
+
+    def _hit(self, item: int, photo: tuple[int, float], queries: Vectors, options: Options) -> Hit:
+        nearest = [photo]
         if options.photos_per_item > 1:
             rows = np.asarray(self.segment.rows_of(item))
             distances = self._distances(rows, queries)

@@ -65,7 +65,8 @@ class GoldenQueries:
         """recall of each query through the engine at this effort; None: by comparing all rows."""
         if effort is None or segment.engine is None:
             asked = self.vectors[:_EXACT_QUERIES]
-            found = nearest_rows(segment.vectors, asked, self.rows.shape[1] + 1)
+            # Its own row, and some for those that float32 moves across the last place.
+            found = nearest_rows(segment.vectors, asked, self.rows.shape[1] + 1 + 8)
         else:
             engine = segment.engine
             found = [engine.candidates(v, effort.depth, effort.effort) for v in self.vectors]

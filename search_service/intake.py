@@ -55,10 +55,10 @@ class Intake:
             self._cache.fetch(self._store, manifest)
         except FormatError as error:
             raise RefusedError("hash_mismatch", str(error)) from None
+        except FileNotFoundError as error:
+            raise RefusedError("blob_missing", f"blob: got {error}", passing=True) from None
         except OSError as error:
-            raise RefusedError(
-                "blob_unreadable", f"blob: expected to read it, got {error}"
-            ) from None
+            raise RefusedError("blob_unreadable", f"blob: got {error}", passing=True) from None
         self._check_files(path)
         generation = Generation.open(manifest, entry.manifest_sha256, self._cache.folder)
         self._ask_golden(generation)
@@ -67,13 +67,8 @@ class Intake:
     def _manifest(self, index: str, entry: Entry) -> tuple[Manifest, Path]:
         key = manifest_key(index, entry.generation, entry.manifest_sha256)
         data = self._cache.manifest(entry.manifest_sha256)
-        try:
-            data = self._store.read(key)
-        except OSError as error:
-            if data is None:
-                raise RefusedError(
-                    "manifest_unreadable", f"{key}: got {error}", passing=True
-                ) from None
+        if data is None or digest(data) != entry.manifest_sha256:
+            data = self._read(key)
         if digest(data) != entry.manifest_sha256:
             raise RefusedError(
                 "hash_mismatch",
@@ -91,6 +86,12 @@ class Intake:
                 f"{key}: expected {(index, entry.generation, entry.space_id)}, got {got}",
             )
         return manifest, path
+
+    def _read(self, key: str) -> bytes:
+        try:
+            return self._store.read(key)
+        except OSError as error:
+            raise RefusedError("manifest_unreadable", f"{key}: got {error}", passing=True) from None
 
     def _check_room(self, manifest: Manifest) -> None:
         """Old and new are served side by side for a moment: both need their room."""
@@ -146,7 +147,7 @@ class Intake:
         point, floor = None, 0.999
         if segment.engine is not None:
             point = generation.default_effort()
-            floor = point.recall - 3.0 * point.standard_error - 1e-3
+            floor = point.sure_recall - 1e-3
         recall = float(np.mean(golden.recalls(segment, point)))
         if recall < floor:
             raise RefusedError(

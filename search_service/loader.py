@@ -6,9 +6,8 @@ fails is refused, named, counted and not tried again; what was served goes on se
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 from time import monotonic
@@ -20,6 +19,7 @@ from search_service.generation import Generation
 from search_service.intake import Intake, RefusedError
 from search_service.manifest import (
     NAME,
+    SCHEMA,
     Current,
     Entry,
     FormatError,
@@ -29,12 +29,13 @@ from search_service.manifest import (
     digest,
 )
 from search_service.metrics import SearchMetrics
-from search_service.store import Store, StoreError
+from search_service.store import Store
 
 _log = logs.get(__name__)
 _NICENESS = 10
 # A full disk or an unreadable blob may pass: such a refusal is looked at again after this.
 _RETRY_SECONDS = 30.0
+_REFUSALS_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class Refusal:
     reason: str
     message: str
     time: datetime
+
+    def repeats(self, other: "Refusal") -> bool:
+        return replace(self, time=other.time) == other
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,21 @@ class Loader:
         self._metrics = metrics
         self._indexes = tuple(indexes)
         self._on_look = on_look
-        self._seen: dict[str, bytes] = {}
+        self._found_store = False
+        self._seen: dict[str, bytes | None] = {}
         self._retry_at: dict[str, float] = {}
-        self._refused: dict[str, Refusal] = {}  # by manifest_sha256: not tried again
-        self._previous: dict[str, tuple[Generation, ...]] = {}
+        self._refused: set[str] = set()  # by manifest_sha256: not tried again
+        self._previous: dict[str, set[str]] = {}  # by manifest_sha256: served before
         self._promoted: dict[str, datetime] = {}  # by manifest_sha256
         self._looking = threading.Lock()
-        self.refusals: deque[Refusal] = deque(maxlen=100)
+        self.refusals: tuple[Refusal, ...] = ()  # the latest first
 
     def run(self, stop: threading.Event, poll_seconds: float) -> None:
         """Looks at the store until stopped."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        # A process that was started with a higher number may not take a lower one.
+        niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
         while not stop.is_set():
             self.look()
             stop.wait(poll_seconds)
@@ -96,80 +104,106 @@ class Loader:
     def look(self, *, again: bool = False) -> None:
         """One look at every index; `again` also tries what was refused."""
         with self._looking:
-            if again:
-                self._seen.clear()
-                self._refused.clear()
             try:
-                self._look()
-            except (OSError, StoreError) as error:
-                self._metrics.store_errors.inc()
-                _log.warning("store unreadable", error=str(error))
+                self._look(again)
             except Exception:  # noqa: BLE001
                 # The thread has to live on: the next look may find the store mended.
                 _log.exception("look failed")
-            self._on_look()
 
     def served(self) -> list[Promoted]:
-        """Everything in service, sorted by index."""
+        """Everything in service, sorted by index and space."""
         now = datetime.now(UTC)
+        serving = self._catalog.serving.generations
         return [
             Promoted(
                 generation,
                 self._promoted.get(generation.sha256, now),
-                is_current=generation.sha256 in self._named(index),
+                is_current=generation.sha256 in _manifests(_current(self._seen.get(index))),
             )
-            for index, generations in sorted(self._catalog.serving.generations.items())
-            for generation in generations
+            for index in sorted(serving)
+            for generation in sorted(serving[index], key=lambda each: each.manifest.space_id)
         ]
 
-    def _look(self) -> None:
-        published = [name for name in self._store.names("indexes") if NAME.fullmatch(name)]
-        with_current = {
-            name: data
-            for name in published
-            if (data := self._store.read_or_none(current_key(name))) is not None
-        }
-        self._catalog.publish(with_current)
-        for index in self._indexes or sorted(with_current):
-            data = with_current.get(index)
-            due = data != self._seen.get(index) or monotonic() >= self._retry_at.get(index, inf)
-            if data is not None and due:
-                self._retry_at.pop(index, None)
-                self._follow(index, data)
-                self._seen[index] = data
+    def _look(self, again: bool) -> None:
+        if again:
+            self._refused.clear()
+        published = self._read_store()
+        due = [
+            index
+            for index in (self._indexes or sorted(published))
+            if index in published and self._is_due(index, published[index], again)
+        ]
+        for index in due:
+            self._follow(index, published[index])
+        if due:
+            self._sweep()
+        # A replica that knows neither its store nor anything to serve is not ready.
+        if self._found_store or self._catalog.serving.generations:
+            self._on_look()
 
-    def _named(self, index: str) -> set[str]:
-        """The manifests that the CURRENT seen last names."""
+    def _read_store(self) -> dict[str, bytes | None]:
+        """CURRENT of each published index; None where it cannot be read.
+
+        Where the store itself cannot be read: what was served here before.
+        """
         try:
-            current = decode(self._seen.get(index, b""), Current, index)
-        except FormatError:
-            return set()
-        return {entry.manifest_sha256 for entry in current.serving}
+            names = [name for name in self._store.names("indexes") if NAME.fullmatch(name)]
+            if not self._store.root.is_dir():
+                raise NotADirectoryError(f"{self._store.root}: expected a folder")
+        except OSError as error:
+            self._store_error(error)
+            return dict.fromkeys(self._cache.indexes())
+        published: dict[str, bytes | None] = {}
+        for name in names:
+            try:
+                data = self._store.read_or_none(current_key(name))
+            except OSError as error:
+                self._store_error(error)
+                published[name] = None
+            else:
+                if data is not None:
+                    published[name] = data
+        self._found_store = True
+        self._catalog.publish({name: _spaces(data) for name, data in published.items()})
+        return published
 
-    def _follow(self, index: str, data: bytes) -> None:
-        """Brings the index to what CURRENT says, as far as it passes."""
+    def _store_error(self, error: OSError) -> None:
+        self._metrics.store_errors.inc()
+        _log.warning("store unreadable", error=str(error))
+
+    def _is_due(self, index: str, data: bytes | None, again: bool) -> bool:
+        if data is None and index in self._catalog.serving.generations:
+            return False
+        changed = index not in self._seen or data != self._seen[index]
+        return again or changed or monotonic() >= self._retry_at.get(index, inf)
+
+    def _follow(self, index: str, data: bytes | None) -> None:
+        """Brings the index to what CURRENT says, as far as it passes; fails for itself alone."""
+        self._seen[index] = data
+        self._retry_at.pop(index, None)
+        try:
+            if data is not None:
+                self._follow_current(index, data)
+            # A replica that serves nothing takes up what it served last.
+            if index not in self._catalog.serving.generations:
+                self._take_up(index, self._cache.last_served(index))
+        except Exception:  # noqa: BLE001
+            _log.exception("look failed", index=index)
+            self._retry_at[index] = monotonic() + _RETRY_SECONDS
+
+    def _follow_current(self, index: str, data: bytes) -> None:
         try:
             current = decode(data, Current, current_key(index))
         except FormatError as error:
             self._refuse(index, 0, digest(data), RefusedError("bad_current", str(error)))
-            self._resume(index)
+        else:
+            self._take_up(index, current)
+
+    def _take_up(self, index: str, current: Current | None) -> None:
+        if current is None:
             return
         loaded = {entry.space_id: self._load_or_refuse(index, entry) for entry in current.serving}
         self._promote(index, current, loaded)
-        if all(loaded.values()):
-            self._cache.keep_current(index, data)
-
-    def _resume(self, index: str) -> None:
-        """CURRENT is unreadable: a replica that serves nothing takes up what it served last."""
-        last = self._cache.last_current(index)
-        if last is None or index in self._catalog.serving.generations:
-            return
-        current = decode(last, Current, "the cached CURRENT")
-        self._promote(
-            index,
-            current,
-            {entry.space_id: self._load_or_refuse(index, entry) for entry in current.serving},
-        )
 
     def _promote(self, index: str, current: Current, loaded: dict[str, Generation | None]) -> None:
         """Rebinds the index: where a space's new generation was refused, its old one stays."""
@@ -197,14 +231,17 @@ class Loader:
                     generation=generation.manifest.number,
                     space_id=generation.manifest.space_id,
                 )
-        self._previous[index] = before
-        self._sweep()
+        self._previous[index] = {generation.sha256 for generation in before}
+        self._cache.keep_served(index, _as_current(after))
 
     def _sweep(self) -> None:
-        """Keeps in the cache what is served and what was served before: the way back is short."""
-        served = [each for every in self._catalog.serving.generations.values() for each in every]
-        previous = [each for every in self._previous.values() for each in every]
-        self._cache.sweep(generation.manifest for generation in served + previous)
+        """Keeps in the cache what is served, was served before or is named: the way is short."""
+        kept = set().union(*self._previous.values())
+        for index, data in self._seen.items():
+            served = self._catalog.serving.generations.get(index, ())
+            kept |= {generation.sha256 for generation in served}
+            kept |= _manifests(_current(data)) | _manifests(self._cache.last_served(index))
+        self._cache.sweep(kept)
 
     def _load_or_refuse(self, index: str, entry: Entry) -> Generation | None:
         for generation in self._catalog.serving.generations.get(index, ()):
@@ -218,6 +255,12 @@ class Loader:
         except RefusedError as refused:
             self._refuse(index, entry.generation, entry.manifest_sha256, refused)
             return None
+        except Exception as error:  # noqa: BLE001
+            # Whatever a file made a library do: it is this generation's fault, and no other's.
+            _log.exception("load failed", index=index, generation=entry.generation)
+            failed = RefusedError("failed", f"loading: got {error!r}", passing=True)
+            self._refuse(index, entry.generation, entry.manifest_sha256, failed)
+            return None
         self._metrics.load_seconds.labels(index).observe(monotonic() - begun)
         return generation
 
@@ -225,7 +268,10 @@ class Loader:
         """The newest ancestor of a refused generation that passes."""
         data = self._cache.manifest(entry.manifest_sha256)
         while data is not None:
-            parent = decode(data, Manifest, "manifest").parent
+            try:
+                parent = decode(data, Manifest, "manifest").parent
+            except FormatError:
+                return None
             if parent is None:
                 return None
             older = Entry(
@@ -245,8 +291,9 @@ class Loader:
         if refused.passing:
             self._retry_at[index] = monotonic() + _RETRY_SECONDS
         else:
-            self._refused[sha256] = refusal
-        self.refusals.appendleft(refusal)
+            self._refused.add(sha256)
+        others = [each for each in self.refusals if not refusal.repeats(each)]
+        self.refusals = (refusal, *others[: _REFUSALS_KEPT - 1])
         self._metrics.swaps.labels(index, "refused").inc()
         self._metrics.refusals.labels(index, refused.reason).inc()
         _log.error(
@@ -256,3 +303,32 @@ class Loader:
             reason=refused.reason,
             message=refused.message,
         )
+
+
+def _current(data: bytes | None) -> Current | None:
+    """CURRENT, where it can be read."""
+    try:
+        return None if data is None else decode(data, Current, "CURRENT")
+    except FormatError:
+        return None
+
+
+def _manifests(current: Current | None) -> set[str]:
+    return {entry.manifest_sha256 for entry in current.serving} if current else set()
+
+
+def _spaces(data: bytes | None) -> frozenset[str]:
+    current = _current(data)
+    return frozenset(entry.space_id for entry in current.serving) if current else frozenset()
+
+
+def _as_current(served: Sequence[Generation]) -> Current:
+    entries = (
+        Entry(
+            space_id=generation.manifest.space_id,
+            generation=generation.manifest.number,
+            manifest_sha256=generation.sha256,
+        )
+        for generation in served
+    )
+    return Current(schema=SCHEMA, serving=tuple(entries))

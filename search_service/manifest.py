@@ -13,7 +13,8 @@ Nothing that CURRENT reaches is ever written again; docs/format.md has the roles
 import hashlib
 import re
 from datetime import datetime
-from typing import Literal, TypeVar
+from itertools import pairwise
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -24,6 +25,9 @@ GENERATIONS = re.compile(r"(\d{8})-([0-9a-f]{64})\.json")
 
 EngineName = Literal["annoy", "exact"]
 AttributeKind = Literal["string", "int64", "double", "bool", "timestamp", "strings"]
+Counted = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]  # annoy counts in int32
+OrNone = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class FormatError(Exception):
@@ -34,27 +38,32 @@ class Blob(msgspec.Struct, frozen=True, kw_only=True):
     """A file under blobs/, named by its content."""
 
     sha256: str
-    bytes: int
+    bytes: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class EffortPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A point of the curve that the builder measured."""
 
-    effort: int  # annoy's search_k
-    depth: int  # candidates compared exactly
-    recall: float  # mean recall@10 against exact
-    standard_error: float  # of that mean
+    effort: Counted  # annoy's search_k
+    depth: Counted  # candidates compared exactly
+    recall: Share  # mean recall@10 against exact
+    standard_error: Share  # of that mean
     micros: float  # a query, one at a time, on the builder's machine
+
+    @property
+    def sure_recall(self) -> float:
+        """What the queries prove: three standard errors below their mean."""
+        return self.recall - 3 * self.standard_error
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """Vectors, ids, attributes and one engine's files."""
 
-    photos: int
-    items: int
+    photos: Counted
+    items: Counted
     engine: EngineName
-    trees: int
-    width: int  # dimensions of the projection; 0 without one
+    trees: OrNone  # 0 for exact
+    width: OrNone  # dimensions of the projection; 0 without one
     efforts: tuple[EffortPoint, ...]  # ascending; empty for exact
     blobs: dict[str, Blob]  # by role: vectors, items, photos; annoy also forest and projection
 
@@ -77,8 +86,8 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     """Queries with their exact answers, which a replica asks before it serves."""
 
     blob: Blob
-    queries: int
-    neighbours: int  # answers a query
+    queries: Counted
+    neighbours: Counted  # answers a query
     source: Literal["rows, own photo left out"]
 
 
@@ -98,7 +107,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     parent: Parent | None
     created: str  # RFC 3339, UTC
     space_id: str
-    dimension: int
+    dimension: Counted
     segments: tuple[Segment, ...]
     attributes: tuple[AttributeSpec, ...]  # sorted by name
     same_item: Quantiles | None
@@ -130,7 +139,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     schema: int
     created: str  # RFC 3339, UTC
     space_id: str
-    dimension: int
+    dimension: Counted
     segment: Segment
     attributes: tuple[AttributeSpec, ...]
     same_item: Quantiles | None
@@ -182,33 +191,44 @@ def decode(data: bytes, kind: type[Kind], what: str) -> Kind:
     if isinstance(value, Manifest | Draft | Current) and value.schema != SCHEMA:
         raise FormatError(f"{what}: expected schema {SCHEMA}, got {value.schema}")
     if isinstance(value, Manifest):
-        _check_manifest(value, what)
+        check_name(value.index, f"{what}: index")
+        if len(value.segments) != 1:
+            raise FormatError(f"{what}: expected 1 segment, got {len(value.segments)}")
+    if isinstance(value, Manifest | Draft):
+        _check_generation(value, what)
     if isinstance(value, Current):
         _check_current(value, what)
     return value
 
 
-def _check_manifest(manifest: Manifest, what: str) -> None:
-    check_name(manifest.index, what)
-    _check_sha(manifest.space_id, f"{what}: space_id")
-    _check_moment(manifest.created, f"{what}: created")
-    if len(manifest.segments) != 1:
-        raise FormatError(f"{what}: expected 1 segment, got {len(manifest.segments)}")
-    segment = manifest.segment
+def _check_generation(value: "Manifest | Draft", what: str) -> None:
+    _check_sha(value.space_id, f"{what}: space_id")
+    _check_moment(value.created, f"{what}: created")
+    segment = value.segment
+    _check_engine(segment, what)
+    if segment.items > segment.photos:
+        raise FormatError(
+            f"{what}: expected at most one item a photo, got {segment.items} items and "
+            f"{segment.photos} photos"
+        )
+    names = [attribute.name for attribute in value.attributes]
+    if not all(left < right for left, right in pairwise(["", *names])):
+        raise FormatError(f"{what}: expected attributes in order, each once, got {names}")
+    for blob in (*segment.blobs.values(), value.golden.blob):
+        _check_sha(blob.sha256, f"{what}: blob")
+
+
+def _check_engine(segment: Segment, what: str) -> None:
     roles = {"vectors", "items", "photos"}
     if segment.engine == "annoy":
         roles |= {"forest"} | ({"projection"} if segment.width else set())
     if segment.blobs.keys() != roles:
         raise FormatError(f"{what}: expected blobs {sorted(roles)}, got {sorted(segment.blobs)}")
-    if segment.engine == "annoy" and not segment.efforts:
-        raise FormatError(f"{what}: expected efforts for annoy, got none")
-    if not 1 <= segment.items <= segment.photos or manifest.dimension < 1:
-        raise FormatError(
-            f"{what}: expected 1 <= items <= photos and a dimension, got "
-            f"{segment.items}, {segment.photos}, {manifest.dimension}"
-        )
-    for blob in manifest.blobs().values():
-        _check_sha(blob.sha256, f"{what}: blob")
+    planted = bool(segment.trees and segment.efforts)
+    if segment.engine == "annoy" and not planted:
+        raise FormatError(f"{what}: expected trees and efforts for annoy, got none")
+    if segment.engine == "exact" and (segment.trees or segment.width or segment.efforts):
+        raise FormatError(f"{what}: expected no trees, width or efforts for exact, got some")
 
 
 def _check_current(current: Current, what: str) -> None:
@@ -232,8 +252,8 @@ def _check_moment(value: str, what: str) -> None:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise FormatError(f"{what}: expected a moment of RFC 3339, got {value[:80]!r}") from None
-    if moment.tzinfo is None:
-        raise FormatError(f"{what}: expected a moment with its zone, got {value!r}")
+    if moment.tzinfo is None or not 1970 < moment.year < 9999:
+        raise FormatError(f"{what}: expected a moment with its zone, got {value[:80]!r}")
 
 
 def check_name(name: str, what: str = "index") -> str:

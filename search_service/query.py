@@ -43,6 +43,7 @@ class ByItem:
     """Neighbours of an item of the index, over all its photos."""
 
     item_id: str
+    field: str
 
 
 Target = ByVector | ByItem
@@ -84,7 +85,7 @@ def read_target(query: pb.Query, field: str) -> Target:
     if kind == "item_id":
         if not query.item_id:
             raise InvalidField(f"{field}.item_id", "an id", "nothing")
-        return ByItem(query.item_id)
+        return ByItem(query.item_id, f"{field}.item_id")
     raise InvalidField(field, "an embedding or an item_id", "neither")
 
 

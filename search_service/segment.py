@@ -6,18 +6,20 @@ order, an item's photos are a range, and an id is found by bisection (10 us amon
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.format import open_memmap
 
 from search_service.engines import Engine, Rows, Vectors
 from search_service.engines.forest import Forest
 from search_service.manifest import Blob, Segment
 
 ATTRIBUTE = "attribute."  # the prefix of attribute columns in the items table
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 AttributeValue = str | int | float | bool | datetime | list[str]
 
@@ -26,7 +28,7 @@ class MappedSegment:
     """Reads one segment's blobs where the replica keeps them."""
 
     def __init__(self, segment: Segment, dimension: int, paths: Mapping[str, Path]) -> None:
-        self.vectors: Vectors = np.load(paths["vectors"], mmap_mode="r", allow_pickle=False)
+        self.vectors: Vectors = open_memmap(paths["vectors"], mode="r")
         self._items = read_table(paths["items"])
         self._photos = read_table(paths["photos"])
         self._item_ids = self._items.column("item_id")
@@ -68,9 +70,17 @@ class MappedSegment:
         """An item's attributes that are not missing."""
         for name in self._items.column_names:
             if name.startswith(ATTRIBUTE):
-                value: Any = self._items.column(name)[item].as_py()
+                value = _plain(self._items.column(name)[item])
                 if value is not None:
                     yield name.removeprefix(ATTRIBUTE), value
+
+
+def _plain(scalar: pa.Scalar) -> AttributeValue | None:
+    # Arrow asks the system's time zones even for UTC, and a slim image has none.
+    if isinstance(scalar, pa.TimestampScalar) and scalar.is_valid:
+        return _EPOCH + timedelta(microseconds=scalar.value)
+    value: AttributeValue | None = scalar.as_py()
+    return value
 
 
 def read_table(path: Path) -> pa.Table:
@@ -89,7 +99,7 @@ def _open_engine(segment: Segment, dimension: int, paths: Mapping[str, Path]) ->
         return None
     projection = None
     if segment.width:
-        projection = np.load(paths["projection"], mmap_mode="r", allow_pickle=False)
+        projection = open_memmap(paths["projection"], mode="r")
     return Forest(paths["forest"], dimension, projection)
 
 

@@ -29,7 +29,10 @@ class Changed(StoreError):
 
 
 class Store:
-    """Files by key. Keys never leave the folder, and links are not followed."""
+    """Files by key. No key leads out of the folder, and a link in place of a file is not followed.
+
+    A folder may be a link: an operator puts blobs/ on another disk so.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,7 +46,7 @@ class Store:
         """The names directly below a folder, sorted; none if it does not exist."""
         try:
             found = [path.name for path in self._path(folder).iterdir()]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(name for name in found if _KEY.fullmatch(name))
 
@@ -59,11 +62,15 @@ class Store:
         """Writes a key whole, over what was there."""
         path = self._path(key)
         temporary = _temporary(path)
-        with temporary.open("xb") as file:
-            file.write(data)
-            _sync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                _sync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def replace(self, key: str, data: bytes, expected: bytes | None) -> None:
         """Compare and swap: raises Changed unless the key holds `expected` (None: nothing)."""
@@ -75,7 +82,7 @@ class Store:
     def read_or_none(self, key: str) -> bytes | None:
         try:
             return self.read(key)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def put_blob(self, source: Path) -> Blob:
@@ -133,7 +140,9 @@ class Store:
             yield
 
     def _open(self, key: str) -> int:
-        return os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Without O_NONBLOCK a pipe in place of a file would hold its reader for ever.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(self._path(key), flags)
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):

@@ -1,9 +1,10 @@
 """Removes what nothing needs any more; what a reader could still come to is left alone."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from search_service.build.publish import generation_names, read_current, read_manifest
-from search_service.manifest import blob_key, current_key, hold_key, manifest_key
+from search_service.manifest import SHA256, blob_key, current_key, hold_key, manifest_key
 from search_service.store import Store
 
 
@@ -28,7 +29,9 @@ def prune(store: Store, *, keep: int, grace_seconds: float, dry_run: bool = Fals
         blobs = [
             name
             for name in store.names("blobs")
-            if name not in wanted and store.age_seconds(blob_key(name)) >= grace_seconds
+            if SHA256.fullmatch(name)  # whatever else lies there is not ours
+            and name not in wanted
+            and store.age_seconds(blob_key(name)) >= grace_seconds
         ]
         size = sum(store.size(blob_key(name)) for name in blobs)
         if not dry_run:
@@ -37,9 +40,17 @@ def prune(store: Store, *, keep: int, grace_seconds: float, dry_run: bool = Fals
                 store.delete(key)
             for name in blobs:
                 store.delete(blob_key(name))
-            for leftover in store.leftovers("blobs"):
+            for leftover in _leftovers(store):
                 leftover.unlink(missing_ok=True)
     return Pruned(tuple(manifests), tuple(blob_key(name) for name in blobs), size)
+
+
+def _leftovers(store: Store) -> list[Path]:
+    """Temporary files of writers that died: no other lives while the blobs' lock is held."""
+    folders = ["blobs"]
+    for index in store.names("indexes"):
+        folders += [f"indexes/{index}", f"indexes/{index}/generations"]
+    return [path for folder in folders for path in store.leftovers(folder)]
 
 
 def _split(store: Store, keep: int, grace_seconds: float) -> tuple[list[str], set[str]]:
@@ -61,7 +72,7 @@ def _kept(store: Store, index: str, keep: int) -> set[str]:
     names = generation_names(store, index)
     if store.read_or_none(hold_key(index)) is not None:
         return {sha256 for _, sha256 in names}
-    kept = {sha256 for _, sha256 in names[-keep:]}
+    kept = {sha256 for _, sha256 in names[max(0, len(names) - keep) :]}
     if store.read_or_none(current_key(index)) is None:
         return kept
     _, current = read_current(store, index)

@@ -58,7 +58,7 @@ def publish(store: Store, index: str, built: Path, *, only: bool = False) -> Pub
     the others, after them. `only` drops the other spaces.
     """
     check_name(index)
-    draft = decode((built / DRAFT).read_bytes(), Draft, f"{built}/{DRAFT}")
+    draft = _draft(built)
     with store.lock("blobs", shared=True):
         for role, blob in {**draft.segment.blobs, GOLDEN: draft.golden.blob}.items():
             _put(store, built / role, blob)
@@ -74,16 +74,17 @@ def publish(store: Store, index: str, built: Path, *, only: bool = False) -> Pub
 
 
 def roll_back(store: Store, index: str, *, to: int | None = None) -> Manifest:
-    """Moves CURRENT's first space back to its parent, or to the generation numbered `to`."""
-    before, current = read_current(store, index)
-    entry = current.serving[0]
-    manifest = read_manifest(store, index, entry.generation, entry.manifest_sha256)
-    target = _numbered(store, index, to) if to is not None else _parent(store, index, manifest)
-    _check_complete(store, target[0])
-    new = _entry(*target)
-    others = [each for each in current.serving[1:] if each.space_id != new.space_id]
-    changed = Current(schema=SCHEMA, serving=(new, *others))
-    store.replace(current_key(index), encode(changed), before)
+    """Moves CURRENT's first space back to its parent, or to the generation numbered `to`.
+
+    That takes the place of the generation of its space, or else the first place. `to` also mends
+    a CURRENT that cannot be read: the index then serves that generation alone.
+    """
+    with store.lock("blobs", shared=True):
+        before, current = _read_to_move(store, index, mend=to is not None)
+        target = _parent(store, index, current[0]) if to is None else _numbered(store, index, to)
+        _check_complete(store, target[0])
+        changed = Current(schema=SCHEMA, serving=_in_place(current, _entry(*target)))
+        store.replace(current_key(index), encode(changed), before)
     return target[0]
 
 
@@ -91,13 +92,14 @@ def hold(store: Store, index: str, reason: str) -> Hold:
     """From here on publishes write, but CURRENT stays; rollback still moves it."""
     check_name(index)
     held = Hold(reason=reason, since=datetime.now(UTC).isoformat(timespec="seconds"))
-    store.put(hold_key(index), encode(held))
+    with store.lock("blobs", shared=True):
+        store.put(hold_key(index), encode(held))
     return held
 
 
 def release(store: Store, index: str) -> None:
     """Ends a hold. What was published meanwhile is not served until the next publish."""
-    store.delete(hold_key(index))
+    store.delete(hold_key(check_name(index)))
 
 
 def listing(store: Store, index: str) -> list[Listed]:
@@ -137,8 +139,19 @@ def generation_names(store: Store, index: str) -> list[tuple[int, str]]:
     return sorted((int(match[1]), match[2]) for match in matches if match)
 
 
+def _draft(built: Path) -> Draft:
+    try:
+        data = (built / DRAFT).read_bytes()
+    except OSError as error:
+        raise FormatError(f"{built}: expected what a build leaves, got {error}") from None
+    return decode(data, Draft, f"{built}/{DRAFT}")
+
+
 def _put(store: Store, path: Path, expected: Blob) -> None:
-    got = store.put_blob(path)
+    try:
+        got = store.put_blob(path)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path}: expected what a build leaves, got {error}") from None
     if got != expected:
         raise FormatError(f"{path}: expected {expected.sha256} as built, got {got.sha256}")
 
@@ -175,10 +188,8 @@ def _serve(store: Store, index: str, entry: Entry, *, only: bool) -> None:
         serving: tuple[Entry, ...] = ()
         if before is not None and not only:
             serving = decode(before, Current, current_key(index)).serving
-        if any(each.space_id == entry.space_id for each in serving):
-            after = tuple(entry if each.space_id == entry.space_id else each for each in serving)
-        else:
-            after = (*serving, entry)
+        named = any(each.space_id == entry.space_id for each in serving)
+        after = _in_place(serving, entry) if named else (*serving, entry)
         try:
             store.replace(current_key(index), encode(Current(schema=SCHEMA, serving=after)), before)
         except Changed:
@@ -186,11 +197,30 @@ def _serve(store: Store, index: str, entry: Entry, *, only: bool) -> None:
         return
 
 
+def _in_place(serving: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+    """With `entry` for the one of its space, or for the first if there is none."""
+    spaces = [each.space_id for each in serving]
+    place = spaces.index(entry.space_id) if entry.space_id in spaces else 0
+    return (*serving[:place], entry, *serving[place + 1 :])
+
+
+def _read_to_move(store: Store, index: str, *, mend: bool) -> tuple[bytes, tuple[Entry, ...]]:
+    try:
+        before, current = read_current(store, index)
+    except FormatError:
+        data = store.read_or_none(current_key(check_name(index)))
+        if data is None or not mend:
+            raise
+        return data, ()
+    return before, current.serving
+
+
 def _entry(manifest: Manifest, sha256: str) -> Entry:
     return Entry(space_id=manifest.space_id, generation=manifest.number, manifest_sha256=sha256)
 
 
-def _parent(store: Store, index: str, manifest: Manifest) -> tuple[Manifest, str]:
+def _parent(store: Store, index: str, entry: Entry) -> tuple[Manifest, str]:
+    manifest = read_manifest(store, index, entry.generation, entry.manifest_sha256)
     parent = manifest.parent
     if parent is None:
         raise StoreError(

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
+from numpy.lib.format import open_memmap
 
-from search_service.check import ARROW_TYPES
+from search_service.check import ARROW_TYPES, moments_fit
 from search_service.engines import Vectors
 from search_service.manifest import SHA256, AttributeKind
 
@@ -43,9 +44,10 @@ class Source:
 def read_source(folder: Path, types: Mapping[str, AttributeKind] | None = None) -> Source:
     """Reads a folder; `types` fixes attributes that would be read as another type."""
     try:
-        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        vectors = open_memmap(folder / "vectors.npy", mode="r")
         space = json.loads((folder / "space.json").read_text())
-        return Source(vectors, _read_photos(folder, types or {}), space["space_id"], types or {})
+        photos = _read_photos(folder, types or {})
+        return Source(vectors, photos, str(space["space_id"]), types or {})
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise SourceError(
             f"{folder}: expected vectors.npy, photos.csv or photos.parquet, and space.json with "
@@ -80,10 +82,10 @@ def sort_rows(source: Source) -> SortedRows:
     """Checks everything that a caller could meet later, and sorts. SourceError."""
     photos = source.photos
     _check_shape(source)
-    photo_ids = _ids(photos, "photo_id", MAX_PHOTO_ID_BYTES)
-    if pc.count_distinct(photo_ids).as_py() != len(photo_ids):
-        raise SourceError("photo_id: expected each id once, got one twice")
     named = "item_id" in photos.column_names
+    # A lone photo is its own item, so its id has to be one of an item.
+    photo_ids = _ids(photos, "photo_id", MAX_PHOTO_ID_BYTES if named else MAX_ITEM_ID_BYTES)
+    _check_unique(photo_ids)
     item_ids = _ids(photos, "item_id", MAX_ITEM_ID_BYTES) if named else photo_ids
     order = pc.sort_indices(
         pa.table({"item": item_ids, "photo": photo_ids}),
@@ -103,6 +105,9 @@ def sort_rows(source: Source) -> SortedRows:
 
 def _check_shape(source: Source) -> None:
     vectors, photos = source.vectors, source.photos
+    names = photos.column_names
+    if "" in names or len(set(names)) != len(names):
+        raise SourceError(f"photos: expected columns with names of their own, got {names}")
     if vectors.ndim != 2 or vectors.dtype != np.float32 or 0 in vectors.shape:
         raise SourceError(
             f"vectors: expected float32 [n, d], got {vectors.dtype} {list(vectors.shape)}"
@@ -111,6 +116,14 @@ def _check_shape(source: Source) -> None:
         raise SourceError(f"photos: expected {len(vectors)} rows, one a vector, got {len(photos)}")
     if not SHA256.fullmatch(source.space_id):
         raise SourceError(f"space_id: expected 64 hexadecimal digits, got {source.space_id!r}")
+
+
+def _check_unique(photo_ids: pa.Array) -> None:
+    counts = pc.value_counts(photo_ids)
+    often = pc.index(pc.greater(counts.field("counts"), 1), True).as_py()
+    if often >= 0:
+        twice = counts.field("values")[often].as_py()
+        raise SourceError(f"photo_id: expected each id once, got {twice!r} twice")
 
 
 def _ids(photos: pa.Table, name: str, most: int) -> pa.Array:
@@ -172,22 +185,37 @@ def _typed(
             f"got {column.type}"
         )
     try:
-        return kind, column.cast(ARROW_TYPES[kind])
+        column = column.cast(ARROW_TYPES[kind])
     except pa.ArrowException as error:
         raise SourceError(f"{name}: expected {kind}, got {error}") from None
+    if kind == "timestamp" and not moments_fit(column):
+        raise SourceError(f"{name}: expected moments from year 1 to 9999, got another")
+    if kind == "strings" and pc.list_flatten(column).null_count:
+        raise SourceError(f"{name}: expected texts in the lists, got a missing one")
+    if kind == "double":
+        column = pc.if_else(pc.is_nan(column), None, column)  # not a number: no value
+    return kind, column
 
 
 def _kind_of(found: pa.DataType) -> AttributeKind | None:
     tests: list[tuple[bool, AttributeKind]] = [
         (pa.types.is_null(found) or pa.types.is_dictionary(found), "string"),
-        (pa.types.is_string(found) or pa.types.is_large_string(found), "string"),
+        (_is_text(found), "string"),
         (pa.types.is_integer(found), "int64"),
         (pa.types.is_floating(found), "double"),
         (pa.types.is_boolean(found), "bool"),
         (pa.types.is_timestamp(found) or pa.types.is_date(found), "timestamp"),
-        (pa.types.is_list(found) and pa.types.is_string(found.value_type), "strings"),
+        (_is_list(found) and _is_text(found.value_type), "strings"),
     ]
     return next((kind for matches, kind in tests if matches), None)
+
+
+def _is_text(found: pa.DataType) -> bool:
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+
+
+def _is_list(found: pa.DataType) -> bool:
+    return bool(pa.types.is_list(found) or pa.types.is_large_list(found))
 
 
 def _check_attribute_bytes(attributes: Mapping[str, tuple[AttributeKind, pa.Array]]) -> None:

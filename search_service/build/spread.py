@@ -23,14 +23,16 @@ def same_item_pairs(vectors: Vectors, first_rows: Rows, seed: int) -> Quantiles 
 
 
 def random_pairs(vectors: Vectors, first_rows: Rows, seed: int) -> Quantiles | None:
-    """Photos of two different items; None where there is only one."""
-    if len(first_rows) < 2:
+    """A photo each of two random items; None where there is only one."""
+    items = len(first_rows)
+    if items < 2:
         return None
     generator = np.random.default_rng(seed)
-    left, right = generator.integers(0, len(vectors), (2, 2 * _PAIRS))
-    items = np.searchsorted(first_rows, [left, right], side="right")
-    differ = items[0] != items[1]
-    return _quantiles(vectors, left[differ][:_PAIRS], right[differ][:_PAIRS])
+    counts = np.diff(first_rows, append=len(vectors))
+    left = generator.integers(0, items, _PAIRS)
+    right = (left + generator.integers(1, items, _PAIRS)) % items
+    rows = [first_rows[each] + generator.integers(0, counts[each]) for each in (left, right)]
+    return _quantiles(vectors, *rows)
 
 
 def _quantiles(vectors: Vectors, left: Rows, right: Rows) -> Quantiles:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 from search_service.build.projection import principal_directions
+from search_service.build.source import SourceError
 from search_service.engines import Vectors
 from search_service.engines.forest import Forest, build_forest
 from search_service.golden import GoldenQueries
@@ -18,7 +20,7 @@ _DEPTHS = (20, 50, 100, 200, 400)
 _FIRST_SEARCH_K = 200
 _LEAST_GAIN = 0.0005
 _TIMED_QUERIES = 200
-_ENOUGH = 0.999  # no point beyond this recall is worth its time
+_ENOUGH = 0.99  # the highest recall that a caller may ask for
 # A candidate list is cut where it costs less recall than the queries can tell.
 _DEPTH_LOSS = 0.001
 
@@ -33,10 +35,13 @@ class Choice:
     forest: Path
     efforts: tuple[EffortPoint, ...]
 
-    def micros_at(self, recall: float) -> float:
-        """The time of a query at a recall; infinite if the forest does not reach it."""
-        reached = [point.micros for point in self.efforts if point.recall >= recall]
-        return min(reached, default=float("inf"))
+    def reaches(self, recall: float) -> bool:
+        return self.efforts[-1].sure_recall >= recall
+
+    def cost(self, recall: float) -> tuple[float, float]:
+        """What to make small: the time of a query at a recall, or else how far it stays below."""
+        reached = [point.micros for point in self.efforts if point.sure_recall >= recall]
+        return min(reached, default=inf), -self.efforts[-1].recall
 
 
 def choose(
@@ -50,20 +55,24 @@ def choose(
     seed: int,
     threads: int,
 ) -> Choice:
-    """The fastest forest at the target recall: wider projections as long as they get faster."""
+    """The fastest forest at the target recall: wider projections as long as they get faster.
+
+    Where none reaches it, the one that comes nearest.
+    """
     best: Choice | None = None
     for width in _usable(widths, vectors):
         tried = _try(vectors, golden, folder, width, trees=trees, seed=seed, threads=threads)
-        if best is not None and tried.micros_at(target) >= best.micros_at(target):
+        if best is not None and tried.cost(target) >= best.cost(target):
             tried.forest.unlink()
-            if best.micros_at(target) < float("inf"):
+            if best.reaches(target):
                 break
             continue
         if best is not None:
             best.forest.unlink()
         best = tried
     if best is None:
-        raise ValueError(f"widths: expected one below {vectors.shape[1]}, got {widths}")
+        most = min(vectors.shape) - 1
+        raise SourceError(f"widths: expected one of 0 to {most}, got {list(widths)}")
     return best
 
 
@@ -94,7 +103,7 @@ def measure(vectors: Vectors, golden: GoldenQueries, forest: Forest) -> tuple[Ef
     """The curve of effort, recall and time, by the golden queries; each point gains recall."""
     points = [_point(vectors, golden, forest, _FIRST_SEARCH_K)]
     search_k = 2 * _FIRST_SEARCH_K
-    while points[-1].recall < _ENOUGH and search_k < 4 * len(vectors):
+    while points[-1].sure_recall < _ENOUGH and search_k < 4 * len(vectors):
         point = _point(vectors, golden, forest, search_k)
         gain = point.recall - points[-1].recall
         if gain > 0:

@@ -18,6 +18,7 @@ from search_service.engines import Rows, Vectors
 METRIC: Final = "euclidean"
 # annoy's row in that metric: descendants, offset and two children of 4 bytes, then the vector.
 ROW_BYTES = 16
+_MOST = 2**31 - 1  # annoy counts in int32
 MIN_ROWS = 20  # below, annoy's own bookkeeping is unreliable and a scan takes microseconds
 
 
@@ -36,7 +37,9 @@ class Forest:
     def candidates(self, query: Vectors, count: int, search_k: int) -> Rows:
         projected = query if self._projection is None else query @ self._projection
         # A list costs annoy 150 us of overhead, an array 193 us, at 512 dimensions.
-        found = self._index.get_nns_by_vector(projected.tolist(), count, search_k)
+        found = self._index.get_nns_by_vector(
+            projected.tolist(), min(count, _MOST), min(search_k, _MOST)
+        )
         return np.asarray(found, dtype=np.int64)
 
 
