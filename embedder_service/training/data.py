@@ -150,6 +150,6 @@ def _item_splits(turn: int, count: int) -> list[Split]:
         return [lone.get(turn % 10, "train")]
     if turn % 5 == 4:
         return ["test"] * count
-    if count < 4:
-        return [*["train"] * (count - 1), "test"]  # type: ignore[list-item]
-    return [*["train"] * (count - 2), "val", "test"]  # type: ignore[list-item]
+    held_out: list[Split] = ["test"] if count < 4 else ["val", "test"]
+    train: list[Split] = ["train"] * (count - len(held_out))
+    return train + held_out

@@ -74,9 +74,9 @@ class Labels:
         train = catalogue.of("train")
         classes = tuple(sorted({photo.category for photo in train if photo.category}))
         classes = classes if len(classes) > 1 and recipe.class_weight else ()
-        wants_items = recipe.item_weight > 0 and (catalogue.has_pairs or not classes)
-        items = tuple(sorted({photo.item_id for photo in train})) if wants_items else ()
-        return cls(classes, items or (() if classes else tuple(p.item_id for p in train)))
+        needs_items = not classes or (recipe.item_weight > 0 and catalogue.has_pairs)
+        items = tuple(sorted({photo.item_id for photo in train})) if needs_items else ()
+        return cls(classes, items)
 
     def of_photos(self, photos: Sequence[Photo]) -> tuple[Tensor, Tensor]:
         """Class and item numbers, int64 [n] each; -1 where a photo's is not known."""
@@ -104,7 +104,7 @@ class Objective(nn.Module):
             loss = loss + self._recipe.class_weight * _cross_entropy(logits, classes, smoothing)
         if self.proxies is not None:
             item_loss = _cross_entropy(self.proxies(raw, items), items, 0.0)
-            loss = loss + max(self._recipe.item_weight, 1e-3) * item_loss
+            loss = loss + (self._recipe.item_weight or 1.0) * item_loss
         return loss
 
 

@@ -17,8 +17,8 @@ from embedder_service.training.finetune import (
     FinetuneSettings,
     estimate_minutes,
     finetune,
-    starting_model,
 )
+from embedder_service.training.learner import starting_model
 
 pytestmark = pytest.mark.torch
 

@@ -1,0 +1,47 @@
+"""The training's photos and labels in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from embedder_service.spec import Preprocessing
+from embedder_service.training.augment import load_pixels
+from embedder_service.training.data import Catalogue, CatalogueError
+from embedder_service.training.recipes import RECIPES, Labels
+from embedder_service.training.settings import FinetuneSettings
+
+
+class Photos:
+    """The catalogue's pixels and labels in memory: uint8, a little larger than the model sees."""
+
+    def __init__(self, catalogue: Catalogue, settings: FinetuneSettings) -> None:
+        train, valid = catalogue.of("train"), catalogue.of("val")
+        if len(train) < 2:
+            raise CatalogueError(
+                f"{catalogue.folder}: expected at least 2 training photos, got {len(train)}"
+            )
+        self.batch = min(settings.batch, len(train))
+        self.labels = Labels.of(catalogue, RECIPES[settings.recipe])
+        self.classes, self.items = self.labels.of_photos(train)
+        self.valid_classes, self.valid_items = self.labels.of_photos(valid)
+        whole = Preprocessing(resize=settings.side * 8 // 7, crop=settings.side * 8 // 7)
+        self.train = load_pixels(train, whole)
+        self.valid = load_pixels(valid, whole)
+
+    @property
+    def batches(self) -> int:
+        """Batches an epoch; the last, smaller one is left out."""
+        return len(self.train) // self.batch
+
+    def shuffled(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """The rows of each batch of an epoch."""
+        order = torch.randperm(len(self.train), generator=generator)
+        return iter(order[: self.batches * self.batch].view(self.batches, self.batch))
+
+    def one_of_each_item(self) -> Tensor:
+        """The row of the first training photo of each item."""
+        first = {item: row for row, item in reversed(list(enumerate(self.items.tolist())))}
+        return torch.tensor(sorted(first.values()))

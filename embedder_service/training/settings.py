@@ -1,0 +1,46 @@
+"""How to train, as a frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embedder_service.training.augment import Augmentation
+from embedder_service.training.recipes import RECIPES
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """How to train.
+
+    `weights` fill the body: "imagenet", "none", a file, or "auto": ImageNet's where they can be
+    had, else none. `side` is that of the square the model sees; the first `small_epochs` run at
+    `small_side`, which costs a third. `device` is "auto", "cpu" or "cuda".
+    """
+
+    recipe: str = "retrieval"
+    backbone: str = "resnet18"
+    weights: str | Path = "auto"
+    side: int = 112
+    small_side: int = 72
+    epochs: int = 16
+    small_epochs: int = 10
+    batch: int = 48
+    dimension: int = 512
+    seed: int = 0
+    device: str = "auto"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        _expect("recipe", self.recipe in RECIPES, " or ".join(RECIPES), self.recipe)
+        _expect("epochs", self.epochs >= 1, "at least 1", self.epochs)
+        _expect("batch", self.batch >= 2, "at least 2", self.batch)
+
+    def side_in(self, epoch: int) -> int:
+        """The side of an epoch's pictures; epochs count from 1."""
+        return min(self.small_side, self.side) if epoch <= self.small_epochs else self.side
+
+
+def _expect(name: str, holds: bool, expected: str, got: object) -> None:
+    if not holds:
+        raise ValueError(f"{name}: expected {expected}, got {got}")
