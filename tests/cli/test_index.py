@@ -1,0 +1,130 @@
+import json
+
+import numpy as np
+import pytest
+
+SPACE = "a" * 64
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """A folder as `lookalike embed` leaves it: 60 photos of 20 items."""
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+    drawn = np.random.default_rng(0).standard_normal((60, 16)).astype(np.float32)
+    np.save(folder / "vectors.npy", drawn)
+    rows = [
+        f"p{row},i{row // 3},{('red', 'blue')[row // 3 % 2]},{36 + row // 3}" for row in range(60)
+    ]
+    (folder / "photos.csv").write_text("\n".join(["photo_id,item_id,colour,size", *rows]) + "\n")
+    (folder / "space.json").write_text(json.dumps({"space_id": SPACE}))
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def publish(lookalike_command, vectors, store, tmp_path):
+    """Builds and publishes once more; the published generation."""
+
+    def publish() -> dict[str, object]:
+        built = tmp_path / f"built-{len(list(tmp_path.iterdir()))}"
+        lookalike_command("index", "build", str(vectors), "-o", str(built), "--engine", "annoy")
+        done = lookalike_command(
+            "index", "publish", str(built), "dresses", "--store", str(store), "--json"
+        )
+        return json.loads(done.output)
+
+    return publish
+
+
+def listed(lookalike_command, store):
+    shown = lookalike_command("index", "list", "--store", str(store), "--json")
+    return [
+        (each["generation"], each["current"]) for each in json.loads(shown.output)["generations"]
+    ]
+
+
+def test_build_says_what_it_made_and_what_comes_next(lookalike_command, vectors, tmp_path):
+    done = lookalike_command("index", "build", str(vectors), "-o", str(tmp_path / "built"))
+
+    assert done.exit_code == 0
+    assert "60 photos of 20 items, 16 dimensions, engine exact" in done.output
+    assert "lookalike index publish" in done.output
+
+
+def test_a_forest_comes_with_its_curve(lookalike_command, vectors, tmp_path):
+    done = lookalike_command(
+        "index", "build", str(vectors), "-o", str(tmp_path / "built"), "--engine", "annoy", "--json"
+    )
+
+    built = json.loads(done.output)
+    assert built["engine"] == "annoy"
+    assert built["efforts"][-1]["recall"] > 0.9
+
+
+def test_publishing_moves_current_and_rollback_moves_it_back(lookalike_command, publish, store):
+    assert publish()["generation"] == 1
+    assert publish()["generation"] == 2
+    assert listed(lookalike_command, store) == [(2, True), (1, False)]
+
+    done = lookalike_command("index", "rollback", "dresses", "--store", str(store))
+
+    assert "CURRENT is generation 1" in done.output
+    assert listed(lookalike_command, store) == [(2, False), (1, True)]
+
+
+def test_a_hold_lets_publishes_write_but_not_serve(lookalike_command, publish, store):
+    publish()
+    lookalike_command("index", "hold", "dresses", "--store", str(store), "--reason", "a test")
+
+    assert publish()["current"] is False
+    assert listed(lookalike_command, store) == [(2, False), (1, True)]
+
+    lookalike_command("index", "release", "dresses", "--store", str(store))
+    assert publish()["current"] is True
+
+
+def test_prune_says_first_what_it_would_remove(lookalike_command, publish, store):
+    for _ in range(4):
+        publish()
+    prune = ("index", "prune", "--store", str(store), "--keep", "1", "--grace-hours", "0")
+
+    would = lookalike_command(*prune, "--dry-run")
+    assert "would remove 2 generations" in would.output  # CURRENT and its parent stay
+    assert len(listed(lookalike_command, store)) == 4
+
+    assert "removed 2 generations" in lookalike_command(*prune).output
+    assert [number for number, _ in listed(lookalike_command, store)] == [4, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("build", "{empty}", "-o", "{new}"), "expected vectors.npy"),
+        (("build", "{vectors}", "-o", "{empty}"), "expected a folder that does not exist yet"),
+        (("build", "{vectors}", "-o", "{new}", "--type", "size=number"), "expected NAME=KIND"),
+        (("build", "{vectors}", "-o", "{new}", "--type", "colour=int64"), "colour: expected int64"),
+        (("publish", "{empty}", "dresses", "--store", "{store}"), "draft.json"),
+        (("rollback", "dresses", "--store", "{store}"), "expected a published one (none)"),
+    ],
+)
+def test_a_mistake_is_named_without_a_traceback(
+    lookalike_command, vectors, store, tmp_path, arguments, words
+):
+    (tmp_path / "empty").mkdir()
+    places = {
+        "empty": tmp_path / "empty",
+        "new": tmp_path / "new",
+        "vectors": vectors,
+        "store": store,
+    }
+
+    done = lookalike_command("index", *(each.format(**places) for each in arguments))
+
+    assert done.exit_code in (1, 2)
+    assert words in done.output
+    assert "Traceback" not in done.output
