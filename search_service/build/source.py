@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError  # numpy's, of a header that is none
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +49,7 @@ def read_source(folder: Path, types: Mapping[str, AttributeKind] | None = None) 
         space = json.loads((folder / "space.json").read_text())
         photos = _read_photos(folder, types or {})
         return Source(vectors, photos, str(space["space_id"]), types or {})
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, TypeError, TokenError, pa.ArrowException) as error:
         raise SourceError(
             f"{folder}: expected vectors.npy, photos.csv or photos.parquet, and space.json with "
             f"a space_id, got {error!r}"
@@ -58,9 +59,10 @@ def read_source(folder: Path, types: Mapping[str, AttributeKind] | None = None) 
 def _read_photos(folder: Path, types: Mapping[str, AttributeKind]) -> pa.Table:
     if (folder / "photos.parquet").exists():
         return pyarrow.parquet.read_table(folder / "photos.parquet")
-    fixed = {name: ARROW_TYPES[kind] for name, kind in types.items() if kind != "strings"}
+    # As texts first: the cast that follows names the attribute that does not fit its type.
+    texts = {name: pa.string() for name in ("photo_id", "item_id", *types)}
     convert = pyarrow.csv.ConvertOptions(
-        column_types={"photo_id": pa.string(), "item_id": pa.string(), **fixed},
+        column_types=texts,
         strings_can_be_null=True,
         null_values=[""],
     )
