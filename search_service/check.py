@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.lib.format import open_memmap
 
 from search_service.engines.structure import check_forest
+from search_service.golden import GoldenQueries
 from search_service.manifest import AttributeKind, AttributeSpec, FormatError, Manifest, decode
 from search_service.segment import ATTRIBUTE, blob_paths, read_table
 
@@ -38,6 +39,9 @@ def check(manifest: Manifest, folder: Path) -> None:
     _check_vectors(paths["vectors"], segment.photos, manifest.dimension)
     _check_photos(_table(paths["photos"], "photos"), segment.photos)
     _check_items(_table(paths["items"], "items"), manifest)
+    golden = folder / manifest.golden.blob.sha256
+    _table(golden, "golden queries")
+    GoldenQueries.read(golden, manifest.golden, manifest.dimension)
     if segment.width:
         _check_projection(paths["projection"], manifest.dimension, segment.width)
     if segment.engine == "annoy":
@@ -130,9 +134,16 @@ def main(manifest_path: str, folder: str) -> int:
     try:
         check(decode(Path(manifest_path).read_bytes(), Manifest, "manifest"), Path(folder))
     except FormatError as error:
-        sys.stdout.write(json.dumps({"message": str(error)}) + "\n")
-        return 1
+        return _refuse(str(error))
+    except Exception as error:  # noqa: BLE001
+        # Damage that a library says in its own way.
+        return _refuse(f"files: expected readable ones, got {error!r}")
     return 0
+
+
+def _refuse(message: str) -> int:
+    sys.stdout.write(json.dumps({"message": message}) + "\n")
+    return 1
 
 
 if __name__ == "__main__":

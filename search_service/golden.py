@@ -57,8 +57,9 @@ class GoldenQueries:
             )
         except (pa.ArrowException, KeyError, ValueError, OSError) as error:
             raise FormatError(f"golden queries: expected a table of them, got {error}") from None
-        if len(read.sources) != golden.queries:
-            raise FormatError(f"golden queries: expected {golden.queries}, got {len(read.sources)}")
+        counts = {len(each) for each in (read.sources, read.vectors, read.rows, read.distances)}
+        if counts != {golden.queries}:
+            raise FormatError(f"golden queries: expected {golden.queries}, got {sorted(counts)}")
         return read
 
     def recalls(self, segment: MappedSegment, effort: EffortPoint | None) -> Vectors:

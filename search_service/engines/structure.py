@@ -22,7 +22,7 @@ def check_forest(path: Path, width: int, items: int, trees: int) -> None:
     """Raises FormatError unless every walk from every root ends, in range, at every item once."""
     row_bytes = ROW_BYTES + 4 * width
     size = path.stat().st_size
-    if size % row_bytes:
+    if size == 0 or size % row_bytes:
         raise FormatError(f"forest: expected rows of {row_bytes} bytes, got {size} bytes")
     nodes = np.memmap(path, np.int32, "r").reshape(-1, row_bytes // 4)
     roots = _check_roots(nodes, items, trees)

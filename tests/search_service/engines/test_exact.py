@@ -1,0 +1,41 @@
+"""Exact neighbours, block by block."""
+
+import numpy as np
+import pytest
+
+from search_service.engines import exact
+
+
+def drawn(count, dimension=16, seed=0):
+    vectors = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("count", [1, 10, 999, 1000, 5000])
+def test_the_nearest_rows_are_those_of_a_full_sort(count):
+    vectors, queries = drawn(1000), drawn(130, seed=1)
+
+    found = exact.nearest_rows(vectors, queries, count)
+
+    order = np.argsort(-(queries @ vectors.T), axis=1)[:, :count]
+    assert [set(rows) for rows in found] == [set(rows) for rows in order]
+
+
+def test_many_blocks_give_what_one_gives():
+    vectors, queries = drawn(70_000, 8), drawn(3, 8, seed=1)
+
+    found = exact.nearest_rows(vectors, queries, 50)
+
+    order = np.argsort(-(queries @ vectors.T), axis=1)[:, :50]
+    assert [set(rows) for rows in found] == [set(rows) for rows in order]
+
+
+def test_only_allowed_rows_are_found():
+    vectors, queries = drawn(1000), drawn(2, seed=1)
+    allowed = np.arange(1000) % 7 == 3
+
+    found = exact.nearest_rows(vectors, queries, 20, allowed)
+
+    assert all(len(rows) == 20 and allowed[rows].all() for rows in found)
+    nothing = exact.nearest_rows(vectors, queries, 20, np.zeros(1000, np.bool_))
+    assert [len(rows) for rows in nothing] == [0, 0]

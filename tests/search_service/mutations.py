@@ -1,0 +1,104 @@
+"""Damages one blob at a time and takes the generation in as a replica does; prints what became.
+
+`python mutations.py BUILD STORE SEED COUNT` runs in a process of its own, for a library that dies
+of a file would take the tests with it. After `mapping` nothing may die or raise any more.
+"""
+
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from search_service.build import publish
+from search_service.check import check
+from search_service.generation import Generation
+from search_service.golden import GoldenQueries
+from search_service.manifest import FormatError, Manifest
+from search_service.query import ByItem, ByVector, Options
+from search_service.servicer import _hit
+from search_service.store import Store
+
+WORDS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0", b"\1\0\0\0")
+
+
+def main(built: str, store: str, seed: int, count: int) -> None:
+    published = publish(Store(Path(store)), "dresses", Path(built))
+    manifest, folder = published.manifest, Path(store) / "blobs"
+    blobs = {**manifest.segment.blobs, "golden": manifest.golden.blob}
+    generator = random.Random(seed)
+    became: Counter[str] = Counter()
+    for i in range(count):
+        role = sorted(blobs)[i % len(blobs)]
+        path = folder / blobs[role].sha256
+        whole = path.read_bytes()
+        path.unlink()  # a mapped file is never written under
+        path.write_bytes(damaged(whole, generator))
+        print(i, role, "looking", flush=True)
+        became[take_in(manifest, published.sha256, folder)] += 1
+        path.unlink()
+        path.write_bytes(whole)
+    print(dict(became))
+
+
+def damaged(data: bytes, generator: random.Random) -> bytes:
+    result = bytearray(data)
+    at = generator.randrange(len(result))
+    match generator.randrange(5):
+        case 0:
+            result[at] ^= 1 << generator.randrange(8)
+        case 1:
+            result[at] = generator.choice((0, 1, 127, 128, 255))
+        case 2:
+            result[at & ~3 : (at & ~3) + 4] = generator.choice((*WORDS, generator.randbytes(4)))
+        case 3:
+            del result[at:]
+        case _:
+            other = generator.randrange(len(result))
+            length = generator.randrange(1, 64)
+            result[at : at + length] = result[other : other + length]
+    return bytes(result)
+
+
+def take_in(manifest: Manifest, sha256: str, folder: Path) -> str:
+    try:
+        check(manifest, folder)
+    except Exception:  # noqa: BLE001
+        return "refused"  # in a replica the child has ended
+    print("mapping", flush=True)
+    generation = Generation.open(manifest, sha256, folder)
+    try:
+        golden = GoldenQueries.read(
+            folder / manifest.golden.blob.sha256, manifest.golden, manifest.dimension
+        )
+        golden.check_distances(generation.segment)
+    except FormatError:
+        return "failed golden queries"
+    point = generation.default_effort()
+    if np.mean(golden.recalls(generation.segment, point)) < point.recall - 0.1:
+        return "failed golden queries"
+    ask(generation)
+    return "served"
+
+
+def ask(generation: Generation) -> None:
+    vector = np.ones(generation.manifest.dimension, "<f4").tobytes()
+    targets = (
+        ByVector(vector, generation.manifest.space_id, "query"),
+        ByItem(generation.segment.item_id(3), "query.item_id"),
+    )
+    items = generation.segment.item_count
+    for k, recall in ((3, 0.9), (1000, 0.99), (1000, 1.0)):
+        options = Options(
+            k=k, photos_per_item=2, filters=(), recall=recall, include_attributes=True
+        )
+        vectors, others = generation.nearest(targets, options).answers
+        assert len(vectors.hits) == min(k, items)
+        assert len(others.hits) == min(k, items - 1)
+        for hit in (*vectors.hits, *others.hits):
+            _hit(hit).SerializeToString()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
