@@ -142,15 +142,13 @@ def read_vector(target: ByVector, dimension: int) -> Vectors:
             expected=str(dimension),
             got=f"{len(target.values) / 4:g}",
         )
-    vector = np.frombuffer(target.values, "<f4")
-    length = math.sqrt(float(np.dot(vector, vector)))
-    # Beyond 1e18 float32 squares overflow, below 1e-18 they vanish: try once more in float64.
-    if not 1e-18 < length < 1e18:
-        length = float(np.linalg.norm(vector.astype(np.float64)))
+    with np.errstate(invalid="ignore"):  # a signalling NaN is one of those refused below
+        vector = np.frombuffer(target.values, "<f4").astype(np.float64)
+    length = float(np.linalg.norm(vector))
     if not math.isfinite(length) or length == 0.0:
         raise UnusableVector(
             f"{target.field}: expected finite numbers that are not all 0, "
             f"got {'zeros' if length == 0.0 else 'NaN or infinity'}",
             field=target.field,
         )
-    return (vector / np.float64(length)).astype(np.float32)
+    return (vector / length).astype(np.float32)
