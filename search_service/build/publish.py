@@ -79,6 +79,7 @@ def roll_back(store: Store, index: str, *, to: int | None = None) -> Manifest:
     That takes the place of the generation of its space, or else the first place. `to` also mends
     a CURRENT that cannot be read: the index then serves that generation alone.
     """
+    check_name(index)
     with store.lock("blobs", shared=True):
         before, current = _read_to_move(store, index, mend=to is not None)
         target = _parent(store, index, current[0]) if to is None else _numbered(store, index, to)

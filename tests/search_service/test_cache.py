@@ -1,0 +1,90 @@
+"""A replica's own copies: whole, verified, and its own."""
+
+import pytest
+
+from search_service.build import publish
+from search_service.cache import Cache
+from search_service.manifest import SCHEMA, Current, Entry, FormatError, blob_key, encode
+from search_service.store import StoreError
+
+
+@pytest.fixture
+def published(store, builds):
+    return publish(store, "dresses", builds[0])
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+def test_what_was_fetched_is_not_fetched_again(store, cache, published):
+    manifest = published.manifest
+    assert cache.missing_bytes(manifest) == sum(b.bytes for b in manifest.blobs().values())
+
+    cache.fetch(store, manifest)
+    for blob in manifest.blobs().values():
+        store.delete(blob_key(blob.sha256))
+    cache.fetch(store, manifest)
+
+    assert cache.missing_bytes(manifest) == 0
+
+
+def test_a_new_process_verifies_what_it_finds_and_fetches_what_is_damaged(store, cache, published):
+    cache.fetch(store, published.manifest)
+    damaged = cache.folder / published.manifest.segment.blobs["vectors"].sha256
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + b"x")
+
+    Cache(cache.folder.parent).fetch(store, published.manifest)
+
+    assert damaged.read_bytes() == whole
+
+
+def test_damage_in_the_store_never_reaches_the_cache(store, cache, published):
+    sha256 = published.manifest.segment.blobs["photos"].sha256
+    (store.root / blob_key(sha256)).write_bytes(b"x")
+
+    with pytest.raises(FormatError, match="expected"):
+        cache.fetch(store, published.manifest)
+
+    assert not (cache.folder / sha256).exists()
+
+
+def test_two_processes_never_share_a_cache(tmp_path):
+    Cache(tmp_path / "cache").claim()
+    first = Cache(tmp_path / "one")
+    first.claim()
+
+    with pytest.raises(StoreError, match="another writer"):
+        Cache(tmp_path / "one").claim()
+
+
+def test_a_sweep_removes_blobs_that_nothing_names_and_no_other_file(
+    store, cache, published, builds
+):
+    later = publish(store, "dresses", builds[1])
+    for each in (published, later):
+        cache.fetch(store, each.manifest)
+        cache.keep_manifest(each.sha256, encode(each.manifest))
+    (cache.folder / "notes.txt").write_text("mine")
+    (cache.folder / ".blob.1.2.tmp").write_text("left by a dead writer")
+
+    cache.sweep([later.sha256])
+
+    left = {path.name for path in cache.folder.iterdir()} - {".lock"}
+    assert left == {*later.manifest.blobs(), "notes.txt"}
+
+
+def test_what_was_served_last_comes_back_and_a_damaged_note_of_it_is_none(cache):
+    current = Current(
+        schema=SCHEMA,
+        serving=(Entry(space_id="a" * 64, generation=1, manifest_sha256="b" * 64),),
+    )
+    cache.keep_served("dresses", current)
+    assert cache.last_served("dresses") == current
+    assert cache.indexes() == ["dresses"]
+    assert cache.last_served("shoes") is None
+
+    (cache.folder.parent / "current/dresses").write_bytes(b"\xff")
+    assert cache.last_served("dresses") is None
