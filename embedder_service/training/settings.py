@@ -14,18 +14,19 @@ class FinetuneSettings:
     """How to train.
 
     `weights` fill the body: "imagenet", "none", a file, or "auto": ImageNet's where they can be
-    had, else none. `side` is that of the square the model sees; the first `small_epochs` run at
-    `small_side`, which costs a third. `device` is "auto", "cpu" or "cuda".
+    had, else none. `side` is that of the square the model sees. The first epochs, `small_epochs` of
+    them all, run at `small_side` of the side, for less than half the time; the last always at the
+    whole. `device` is "auto", "cpu" or "cuda".
     """
 
     recipe: str = "retrieval"
     backbone: str = "resnet18"
     weights: str | Path = "auto"
     side: int = 112
-    small_side: int = 72
-    epochs: int = 16
-    small_epochs: int = 10
-    batch: int = 48
+    small_side: float = 0.64
+    epochs: int = 14
+    small_epochs: float = 0.65
+    batch: int = 32
     dimension: int = 512
     seed: int = 0
     device: str = "auto"
@@ -35,10 +36,13 @@ class FinetuneSettings:
         _expect("recipe", self.recipe in RECIPES, " or ".join(RECIPES), self.recipe)
         _expect("epochs", self.epochs >= 1, "at least 1", self.epochs)
         _expect("batch", self.batch >= 2, "at least 2", self.batch)
+        _expect("small_side", 0 < self.small_side <= 1, "above 0, at most 1", self.small_side)
+        _expect("small_epochs", 0 <= self.small_epochs < 1, "0 to 1", self.small_epochs)
 
     def side_in(self, epoch: int) -> int:
         """The side of an epoch's pictures; epochs count from 1."""
-        return min(self.small_side, self.side) if epoch <= self.small_epochs else self.side
+        is_small = epoch <= int(self.small_epochs * self.epochs)
+        return round(self.side * self.small_side) if is_small else self.side
 
 
 def _expect(name: str, holds: bool, expected: str, got: object) -> None:

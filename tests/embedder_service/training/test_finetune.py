@@ -26,7 +26,6 @@ STILL = Augmentation(degrees=0, zoom=(1, 1), shift=0, gain=0, cast=0, gamma=0, e
 SMALL = FinetuneSettings(
     weights="none",
     side=48,
-    small_side=32,
     small_epochs=0,
     epochs=4,
     batch=6,
@@ -76,7 +75,7 @@ def test_the_model_is_ready_to_serve(trained: Trained):
 
 
 def test_the_same_seed_gives_the_same_space_and_another_another(tiny: Catalogue):
-    quick = replace(SMALL, epochs=1, small_epochs=1)
+    quick = replace(SMALL, epochs=1)
     one, two, other = (
         finetune(tiny, settings).space_id() for settings in (quick, quick, replace(quick, seed=1))
     )
@@ -115,6 +114,13 @@ def test_the_article_recipe_learns_classes_with_its_own_head(tiny: Catalogue):
 
     assert model.spec.head == "article"
     assert epochs[0].top_1 is not None
+
+
+def test_the_first_epochs_run_small_and_the_last_at_the_whole_side():
+    settings = FinetuneSettings()
+
+    assert [settings.side_in(number) for number in (1, 9, 10, 14)] == [72, 72, 112, 112]
+    assert FinetuneSettings(epochs=1).side_in(1) == 112
 
 
 def test_minutes_are_estimated_before_the_training(tiny: Catalogue):
@@ -156,6 +162,8 @@ def test_without_a_network_it_says_so_and_starts_from_scratch(
         ({"recipe": "cake"}, "recipe: expected retrieval or article, got cake"),
         ({"epochs": 0}, "epochs: expected at least 1, got 0"),
         ({"batch": 1}, "batch: expected at least 2, got 1"),
+        ({"small_epochs": 1.0}, "small_epochs: expected 0 to 1, got 1.0"),
+        ({"small_side": 0.0}, "small_side: expected above 0, at most 1, got 0.0"),
     ],
 )
 def test_settings_out_of_range_are_named(wrong: dict[str, object], message: str):
