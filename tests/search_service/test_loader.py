@@ -1,0 +1,434 @@
+"""The loader over a real store: what passes is served, what does not is refused."""
+
+import gc
+import json
+import shutil
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+
+from search_service.build import hold, publish, release, roll_back
+from search_service.build.publish import generation_names, read_current
+from search_service.cache import Cache
+from search_service.catalog import Catalog
+from search_service.errors import IndexNotLoaded, UnknownIndex
+from search_service.loader import Loader
+from search_service.manifest import (
+    SCHEMA,
+    Current,
+    Entry,
+    blob_key,
+    current_key,
+    digest,
+    encode,
+    manifest_key,
+)
+from search_service.metrics import SearchMetrics
+from search_service.store import Store
+
+SPACE = "a" * 64
+OTHER_SPACE = "b" * 64
+
+
+@dataclass
+class Replica:
+    """A loader with what it fills; no threads: it looks when told to."""
+
+    loader: Loader
+    catalog: Catalog
+    registry: CollectorRegistry
+    looks: list[int]
+
+    def serves(self, index="dresses"):
+        found = self.catalog.serving.generations.get(index, ())
+        return [(each.manifest.space_id, each.manifest.number) for each in found]
+
+    def look(self, **kwargs):
+        self.loader.look(**kwargs)
+        return self.serves()
+
+    def reasons(self):
+        return [(each.generation, each.reason) for each in self.loader.refusals]
+
+    def counted(self, name, **labels):
+        return self.registry.get_sample_value(f"lookalike_search_{name}_total", labels) or 0
+
+
+@pytest.fixture
+def start(store, tmp_path):
+    """start(indexes=…): a fresh process's loader over the store and the one cache folder."""
+
+    def start(indexes=(), cache="cache"):
+        catalog, registry, looks = Catalog(), CollectorRegistry(), []
+        loader = Loader(
+            store,
+            Cache(tmp_path / cache),
+            catalog,
+            SearchMetrics(registry, catalog),
+            indexes=indexes,
+            on_look=lambda: looks.append(1),
+        )
+        return Replica(loader, catalog, registry, looks)
+
+    return start
+
+
+def flip(store, blob):
+    path = store.root / blob_key(blob.sha256)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def forge(store, published, **changes):
+    """Another manifest under its right hash, and CURRENT that names it."""
+    index = published.manifest.index
+    data = {**json.loads(encode(published.manifest)), **changes}
+    forged = json.dumps(data).encode()
+    store.put(manifest_key(index, published.manifest.number, digest(forged)), forged)
+    number = published.manifest.number
+    entry = Entry(space_id=SPACE, generation=number, manifest_sha256=digest(forged))
+    store.put(current_key(index), encode(Current(schema=SCHEMA, serving=(entry,))))
+
+
+def test_what_current_names_is_served_and_the_old_generation_is_let_go(
+    start, store, builds, tmp_path
+):
+    replica = start()
+    assert replica.look() == []
+    assert len(replica.looks) == 1
+
+    first = publish(store, "dresses", builds[0])
+    assert replica.look() == [(SPACE, 1)]
+    old = weakref.ref(replica.catalog.serving.generations["dresses"][0])
+    second = publish(store, "dresses", builds[1])
+    assert replica.look() == [(SPACE, 2)]
+    gc.collect()
+    assert old() is None
+
+    hold(store, "dresses", "wait")
+    publish(store, "dresses", builds[2])
+    assert replica.look() == [(SPACE, 2)]
+    release(store, "dresses")
+    roll_back(store, "dresses")
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.counted("swaps", index="dresses", result="promoted") == 3
+    assert [each.is_current for each in replica.loader.served()] == [True]
+
+    named = set(first.manifest.blobs()) | set(second.manifest.blobs())
+    kept = {path.name for path in (tmp_path / "cache/blobs").iterdir()} - {".lock"}
+    assert kept == named  # the way back and forth is short
+
+
+def test_two_spaces_stand_side_by_side_in_the_order_of_current(start, store, builds, other_build):
+    replica = start()
+    publish(store, "dresses", other_build)
+    publish(store, "dresses", builds[0])
+
+    assert replica.look() == [(OTHER_SPACE, 1), (SPACE, 2)]
+    listed = [each.generation.manifest.space_id for each in replica.loader.served()]
+    assert listed == [SPACE, OTHER_SPACE]
+
+    current = read_current(store, "dresses")[1]
+    store.put(current_key("dresses"), encode(replace(current, serving=current.serving[1:])))
+    assert replica.look() == [(SPACE, 2)]
+
+
+def test_a_flipped_byte_is_refused_once_and_tried_again_when_asked(start, store, builds):
+    replica = start()
+    publish(store, "dresses", builds[0])
+    replica.look()
+    bad = publish(store, "dresses", builds[1])
+    flip(store, bad.manifest.segment.blobs["vectors"])
+
+    for _ in range(3):
+        assert replica.look() == [(SPACE, 1)]
+    assert replica.reasons() == [(2, "hash_mismatch")]
+    assert replica.counted("refusals", index="dresses", reason="hash_mismatch") == 1
+    assert [each.is_current for each in replica.loader.served()] == [False]
+
+    store.put_blob(builds[1] / "vectors")
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.look(again=True) == [(SPACE, 2)]
+
+
+def test_a_missing_blob_is_refused_and_said_once_however_often_it_is_tried(start, store, builds):
+    replica = start()
+    bad = publish(store, "dresses", builds[0])
+    store.delete(blob_key(bad.manifest.segment.blobs["photos"].sha256))
+
+    for _ in range(3):
+        assert replica.look(again=True) == []
+    assert replica.reasons() == [(1, "blob_missing")]
+    assert bad.manifest.segment.blobs["photos"].sha256 in replica.loader.refusals[0].message
+    assert replica.counted("refusals", index="dresses", reason="blob_missing") == 3
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", b"{}", b"\xff" * 100, b'{"schema": 9}'])
+def test_a_current_that_is_garbage_leaves_what_is_served(start, store, builds, data):
+    replica = start()
+    store.put(current_key("dresses"), data)
+
+    assert replica.look() == []
+    assert replica.reasons() == [(0, "bad_current")]
+    with pytest.raises(IndexNotLoaded):
+        replica.catalog.generations("dresses")
+    assert replica.looks
+
+
+def test_a_current_that_turns_to_garbage_changes_nothing_not_even_over_a_restart(
+    start, store, builds
+):
+    replica = start()
+    publish(store, "dresses", builds[0])
+    replica.look()
+    store.put(current_key("dresses"), b"garbage")
+
+    assert replica.look() == [(SPACE, 1)]
+    assert start().look() == [(SPACE, 1)]
+
+
+def test_a_fresh_replica_walks_to_the_newest_ancestor_that_passes(start, store, builds):
+    for built in builds:
+        bad = publish(store, "dresses", built)
+        if bad.manifest.number > 1:
+            flip(store, bad.manifest.segment.blobs["vectors"])
+
+    replica = start()
+
+    assert replica.look() == [(SPACE, 1)]
+    assert sorted(replica.reasons()) == [(2, "hash_mismatch"), (3, "hash_mismatch")]
+    assert [each.is_current for each in replica.loader.served()] == [False]
+
+
+def test_a_truncated_manifest_costs_a_restarted_replica_nothing(start, store, builds):
+    good = publish(store, "dresses", builds[0])
+    start().look()
+    path = store.root / manifest_key("dresses", 1, good.sha256)
+    path.write_bytes(path.read_bytes()[:100])
+    assert start().look() == [(SPACE, 1)]
+
+    bad = publish_damaged(store, builds[1])
+    replica = start()
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.reasons() == [(2, "hash_mismatch")]
+    assert bad.manifest.number == 2
+
+
+def publish_damaged(store, built):
+    """Its manifest is cut in the middle."""
+    published = publish(store, "dresses", built)
+    path = store.root / manifest_key("dresses", published.manifest.number, published.sha256)
+    path.write_bytes(path.read_bytes()[:100])
+    return published
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"segments": []}, "bad_manifest"),
+        ({"schema": 2}, "bad_manifest"),
+        ({"index": "shoes"}, "bad_manifest"),
+        ({"number": 7}, "bad_manifest"),
+        ({"space_id": "c" * 64}, "bad_manifest"),
+        ({"dimension": 31}, "bad_structure"),
+        ({"attributes": []}, "bad_structure"),
+    ],
+)
+def test_a_forged_manifest_of_the_right_hash_is_refused(start, store, builds, changes, reason):
+    published = publish(store, "dresses", builds[0])
+    forge(store, published, **changes)
+    replica = start()
+
+    for _ in range(2):
+        assert replica.look() == []
+    assert replica.reasons() == [(1, reason)]
+
+
+def test_a_forged_forest_of_the_right_hash_is_refused(start, store, builds, tmp_path):
+    published = publish(store, "dresses", builds[0])
+    forest = bytearray((builds[0] / "forest").read_bytes())
+    forest[-8:] = b"\xff" * 8
+    (tmp_path / "forest").write_bytes(forest)
+    blob = store.put_blob(tmp_path / "forest")
+    (segment,) = json.loads(encode(published.manifest))["segments"]
+    segment["blobs"]["forest"] = {"sha256": blob.sha256, "bytes": blob.bytes}
+    forge(store, published, segments=[segment])
+    replica = start()
+
+    assert replica.look() == []
+    assert replica.reasons() == [(1, "bad_structure")]
+    assert replica.loader.refusals[0].message.startswith("forest: expected")
+
+
+def test_another_catalogues_vectors_are_found_out_by_the_golden_queries(start, store, builds):
+    """Whole files of the right hashes: but the golden queries are of another build."""
+    published = publish(store, "dresses", builds[0])
+    other = publish(store, "shoes", builds[1])
+    golden = json.loads(encode(other.manifest))["golden"]
+    forge(store, published, golden=golden)
+    replica = start(indexes=("dresses",))
+
+    assert replica.look() == []
+    assert replica.reasons() == [(1, "golden_queries")]
+
+
+def test_one_bad_index_keeps_no_other_from_being_served(start, store, builds):
+    store.put("indexes/notes", b"a stray file")
+    (store.root / "indexes/a-link").mkdir()
+    (store.root / "indexes/a-link/CURRENT").symlink_to("/etc/passwd")
+    (store.root / "indexes/a-folder/CURRENT").mkdir(parents=True)
+    store.put(current_key("a-garbage"), b"garbage")
+    forge(store, publish(store, "a-forged", builds[0]), segments=[])
+    publish(store, "dresses", builds[0])
+    replica = start()
+
+    assert replica.look() == [(SPACE, 1)]
+    assert set(replica.catalog.serving.generations) == {"dresses"}
+    for each in ("a-link", "a-folder", "a-garbage", "a-forged"):
+        with pytest.raises(IndexNotLoaded):
+            replica.catalog.generations(each)
+    with pytest.raises(UnknownIndex):
+        replica.catalog.generations("notes")
+    assert replica.counted("store_errors") == 2
+
+
+def test_a_restart_keeps_the_copies_of_every_index(start, store, builds):
+    publish(store, "coats", builds[0])
+    publish(store, "dresses", builds[1])
+    start().look()
+    store.put(current_key("dresses"), b"garbage")
+    shutil.rmtree(store.root / "blobs")
+    shutil.rmtree(store.root / "indexes/dresses/generations")
+
+    replica = start()
+
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.serves("coats") == [(SPACE, 1)]
+
+
+def test_a_replica_without_its_store_serves_what_it_has_and_without_both_is_not_ready(
+    start, store, builds
+):
+    publish(store, "dresses", builds[0])
+    start().look()
+    store.root.rename(store.root.with_name("away"))
+
+    replica, fresh = start(), start(cache="other")
+
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.looks
+    assert replica.counted("store_errors") == 1
+    assert fresh.look() == []
+    assert not fresh.looks
+    store.root.with_name("away").rename(store.root)
+    assert fresh.look() == [(SPACE, 1)]
+    assert fresh.looks
+
+
+def test_a_store_that_goes_away_while_serving_is_noticed_and_nothing_else(start, store, builds):
+    publish(store, "dresses", builds[0])
+    replica = start()
+    replica.look()
+    served = replica.catalog.serving.generations["dresses"]
+
+    store.root.rename(store.root.with_name("away"))
+    assert replica.look() == [(SPACE, 1)]
+    store.root.with_name("away").rename(store.root)
+    replica.look()
+
+    assert replica.catalog.serving.generations["dresses"] is served
+    assert replica.reasons() == []
+
+
+def test_what_neither_is_served_nor_was_before_leaves_the_cache(start, store, builds, tmp_path):
+    publish(store, "dresses", builds[0])
+    start().look()
+    later = publish(store, "dresses", builds[1])
+    start().look()
+
+    kept = {path.name for path in (tmp_path / "cache/blobs").iterdir()} - {".lock"}
+    assert kept == set(later.manifest.blobs())
+
+
+def test_only_the_indexes_asked_for_are_looked_at(start, store, builds):
+    for index in ("coats", "dresses"):
+        publish(store, index, builds[0])
+    shutil.rmtree(store.root / "blobs")
+    replica = start(indexes=("dresses", "never-published"))
+    replica.look()
+
+    assert [each.index for each in replica.loader.refusals] == ["dresses"]
+    with pytest.raises(IndexNotLoaded):
+        replica.catalog.generations("coats")
+    with pytest.raises(UnknownIndex):
+        replica.catalog.generations("never-published")
+
+
+def test_looks_from_several_threads_do_each_thing_once(start, store, builds):
+    publish(store, "dresses", builds[0])
+    replica = start()
+    threads = [
+        threading.Thread(target=replica.loader.look, kwargs={"again": i % 2 == 0}) for i in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        replica.loader.served()
+        thread.join()
+
+    assert replica.serves() == [(SPACE, 1)]
+    assert replica.counted("swaps", index="dresses", result="promoted") == 1
+
+
+def test_the_loader_survives_whatever_a_look_meets(start, store, builds, tmp_path):
+    """The cache's own folder turns into a file under it, and back."""
+    publish(store, "dresses", builds[0])
+    replica = start()
+    (tmp_path / "cache/manifests").write_bytes(b"in the way")
+    stop = threading.Event()
+    thread = threading.Thread(target=replica.loader.run, args=(stop, 0.01))
+    thread.start()
+    try:
+        while not replica.loader.refusals:
+            assert thread.is_alive()
+        (tmp_path / "cache/manifests").unlink()
+        replica.loader.look(again=True)
+        assert replica.serves() == [(SPACE, 1)]
+    finally:
+        stop.set()
+        thread.join()
+    assert replica.reasons() == [(1, "failed")]
+
+
+def test_100_refusals_are_kept(start, store):
+    replica = start()
+    current = store.root / current_key("dresses")
+    current.parent.mkdir(parents=True)
+    for i in range(120):
+        current.write_bytes(f"garbage {i}".encode())
+        replica.look()
+
+    assert len(replica.loader.refusals) == 100
+    assert replica.loader.refusals[0].manifest_sha256 == digest(b"garbage 119")
+
+
+def test_the_store_is_only_read(start, store, builds, tmp_path):
+    published = publish(store, "dresses", builds[0])
+    flip(store, published.manifest.segment.blobs["vectors"])
+    publish(store, "dresses", builds[1])
+
+    def everything():
+        return {path: path.stat().st_mtime_ns for path in sorted(Path(store.root).rglob("*"))}
+
+    before = everything()
+    start().look()
+
+    assert everything() == before
+    assert generation_names(Store(store.root), "dresses")
+    assert [path.name for path in (tmp_path / "cache/current").iterdir()] == ["dresses"]
