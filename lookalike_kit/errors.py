@@ -16,6 +16,10 @@ from google.rpc import error_details_pb2, status_pb2
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
 DOMAIN = "lookalike"
+# Clients take 8 KiB of trailers, where the message stands three times: with more, a caller would
+# see RESOURCE_EXHAUSTED in place of the status.
+MAX_MESSAGE_BYTES = 1024
+MAX_METADATA_BYTES = 256
 
 
 class ServiceError(Exception):
@@ -36,11 +40,12 @@ class ServiceError(Exception):
         retry_after_seconds: float | None = None,
         **metadata: str,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _shortened(message, MAX_MESSAGE_BYTES)
+        super().__init__(self.message)
         self.field = field
         self.retry_after_seconds = retry_after_seconds
-        self.metadata = {"field": field, **metadata} if field else metadata
+        named = {"field": field, **metadata} if field else metadata
+        self.metadata = {key: _shortened(text, MAX_METADATA_BYTES) for key, text in named.items()}
 
 
 class InvalidField(ServiceError):
@@ -94,6 +99,13 @@ def trailers(error: ServiceError, request_id: str) -> tuple[tuple[str, str | byt
         return found
     # Clients ignore RetryInfo; this trailer is what moves their retries.
     return (*found, ("grpc-retry-pushback-ms", str(round(error.retry_after_seconds * 1000))))
+
+
+def _shortened(text: str, most: int) -> str:
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= most:
+        return text
+    return encoded[: most - 3].decode(errors="ignore") + "..."
 
 
 def _details(error: ServiceError, request_id: str) -> list[Message]:

@@ -87,6 +87,18 @@ def test_a_field_at_fault_is_named_in_bad_request(serve):
     assert detail(error, error_details_pb2.ErrorInfo).metadata["field"] == "k"
 
 
+@pytest.mark.parametrize("letter", ["x", "\u00e4", "\U0001f457"])
+def test_a_long_message_is_cut_so_that_its_status_arrives(serve, letter):
+    error = refused(
+        serve(failing(UnknownThing(f"item: got {letter * 9999}", field="item", known=letter * 999)))
+    )
+
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert error.details().startswith(f"item: got {letter}")
+    assert error.details().endswith(f"{letter}...")
+    assert detail(error, error_details_pb2.ErrorInfo).reason == "UNKNOWN_ITEM"
+
+
 def test_the_status_in_the_details_is_the_status_of_the_call(serve):
     error = refused(serve(failing(InvalidField("k", "1 to 1000", "0"))))
 
