@@ -138,7 +138,7 @@ class Server:
         status = health_pb2.HealthCheckResponse
         for name in self._healthy_names:
             self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
-        if ready and self._addresses and not self._announced:
+        if ready and self._addresses and not (self._announced or self._stopped):
             self._announced = True
             log.info("serving", name=self._name, **asdict(self._addresses))
 
@@ -204,6 +204,10 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         # Clients look names up again only when a connection ends; gRPC spreads the ages by 10 %.
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", 30_000),
+        # A client may ask every 10 s whether we are there. By default the fourth ping within 20
+        # minutes ends its connection with "too many pings", and every call on it.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
         # Two processes that share a port would each get some of the calls.
         ("grpc.so_reuseport", 0),
     ]

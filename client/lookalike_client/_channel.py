@@ -4,7 +4,7 @@ from importlib import resources
 
 import grpc
 
-# Embed's largest legal answer is 64 images of 16 regions of 2,048 dimensions: 8 MiB.
+# Every legal answer fits the 4 MiB of gRPC's default; a later service may have larger ones.
 MAX_RECEIVE_BYTES = 16 << 20
 
 # A larger request is sent once and never retried; gRPC's default of 256 KiB is less than a photo.
@@ -28,8 +28,7 @@ def _options() -> list[tuple[str, str | int]]:
         ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
         ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER_BYTES),
         # A replica whose machine vanished is noticed 10 s after the first unanswered byte, by TCP's
-        # own timer, which this switches on. The longest call (120 s) sends three pings while it
-        # waits; a server ends the connection at the fourth.
+        # own timer, which this switches on. The services allow a ping every 10 s.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         # A restarted replica is found again within 2 s; gRPC's own back-off grows to 120 s.
