@@ -95,8 +95,13 @@ class _Http(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 
+    def handle_error(self, *_: Any) -> None:
+        """A scraper that went away is no event either; the standard library prints a traceback."""
+
 
 class _Quiet(WSGIRequestHandler):
+    timeout = 10.0  # a connection that asks for nothing would keep its thread for ever
+
     def log_message(self, *_: Any) -> None:
         """A scrape is no event."""
 
