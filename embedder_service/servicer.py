@@ -117,7 +117,10 @@ class EmbedderServicer(pb_grpc.EmbedderServiceServicer):
     def _failed(self, position: int, error: ServiceError) -> pb.ImageResult:
         self._count_image(reason_name(error.reason).lower())
         message = f"images[{position}].{error.message}"
-        return pb.ImageResult(error=pb.ImageError(reason=error.reason, message=message))
+        metadata = {**error.metadata, "position": str(position)}
+        return pb.ImageResult(
+            error=pb.ImageError(reason=error.reason, message=message, metadata=metadata)
+        )
 
     def _embedded(self, vectors: Vectors) -> pb.ImageResult:
         self._count_image("ok")

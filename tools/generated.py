@@ -31,7 +31,7 @@ def errors_page() -> str:
         "metadata), `RequestInfo` (the request id), `BadRequest` where a field is at fault, and",
         "`RetryInfo` where waiting helps. Clients that retry act on the trailer",
         "`grpc-retry-pushback-ms`, which comes with it. An image that fails alone in an Embed call",
-        "has the same reason in its `ImageError`, and the call itself is OK.",
+        "has the same reason and metadata in its `ImageError`, and the call itself is OK.",
         "",
         "| reason | status | retry | metadata | when | next step |",
         "|---|---|---|---|---|---|",

@@ -63,12 +63,20 @@ class ImageFailed(InvalidRequest):
     `embed` returns it in the image's place; `similar` raises it.
     """
 
-    def __init__(self, message: str, *, reason: str, position: int, request_id: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        position: int,
+        metadata: Mapping[str, str] = MappingProxyType({}),
+        request_id: str = "",
+    ) -> None:
         super().__init__(
             message,
             status=grpc.StatusCode.INVALID_ARGUMENT,
             reason=reason,
-            metadata={"position": str(position)},
+            metadata=metadata,
             field=f"images[{position}]",
             request_id=request_id,
         )
@@ -112,9 +120,8 @@ _BY_STATUS: Mapping[grpc.StatusCode, type[LookalikeError]] = {
 
 def from_rpc_error(error: grpc.RpcError, request_id: str) -> LookalikeError:
     """The error a caller sees for what gRPC raised."""
-    call: Any = (
-        error  # grpc raises an object that is RpcError and Call at once; its types do not say so
-    )
+    # grpc raises an object that is RpcError and Call at once; its types do not say so.
+    call: Any = error
     status: grpc.StatusCode = call.code()
     details = _details(call.trailing_metadata() or ())
     info = _unpacked(details, error_details_pb2.ErrorInfo())
@@ -137,6 +144,7 @@ def image_failed(image_error: Any, position: int, request_id: str) -> ImageFaile
         image_error.message,
         reason=_reason_name(image_error.reason),
         position=position,
+        metadata=MappingProxyType(dict(image_error.metadata)),
         request_id=request_id,
     )
 

@@ -38,7 +38,9 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
         if not 1 <= len(request.images) <= 64:
             message = f"images: expected 1 to 64, got {len(request.images)}"
             Refusal(reason="INVALID_FIELD", message=message, field="images").abort(context)
-        return embedder_pb2.EmbedResponse(results=[self._result(image) for image in request.images])
+        return embedder_pb2.EmbedResponse(
+            results=[self._result(place, image) for place, image in enumerate(request.images)]
+        )
 
     def GetInfo(
         self, request: embedder_pb2.GetInfoRequest, context: Context
@@ -56,11 +58,12 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
             max_batch=64,
         )
 
-    def _result(self, image: embedder_pb2.Image) -> embedder_pb2.ImageResult:
+    def _result(self, position: int, image: embedder_pb2.Image) -> embedder_pb2.ImageResult:
         if not image.content:
             error = embedder_pb2.ImageError(
                 reason=error_reason_pb2.ERROR_REASON_UNSUPPORTED_IMAGE,
-                message="content: expected a JPEG, PNG or WebP file, got nothing",
+                message=f"images[{position}].content: expected a JPEG, PNG or WebP file, got no bytes",
+                metadata={"position": str(position)},
             )
             return embedder_pb2.ImageResult(error=error)
         seen = [image.content + region.SerializeToString() for region in image.regions]

@@ -38,6 +38,7 @@ def test_a_bad_image_fails_alone_by_its_position(client):
 
     assert isinstance(second, ImageFailed)
     assert (second.position, second.reason) == (1, "UNSUPPORTED_IMAGE")
+    assert second.metadata == {"position": "1"}
     assert second.field == "images[1]"
     assert not second.retryable
     assert first.space_id == third.space_id

@@ -144,7 +144,9 @@ def test_one_bad_image_fails_alone_by_its_position(served, picture, encode, png_
         result = answer.results[position]
         assert result.error.reason == reason
         assert result.error.message.startswith(f"images[{position}].content: expected")
+        assert result.error.metadata["position"] == str(position)
         assert not result.embeddings
+    assert answer.results[7].error.metadata["limit"].endswith(" bytes")
     assert served.metric("images_total", result="ok") == 3
     assert served.metric("images_total", result="image_too_large") == 3
 

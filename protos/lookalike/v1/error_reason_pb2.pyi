@@ -132,7 +132,7 @@ class Advice(google.protobuf.message.Message):
     """What the caller does about it, in a sentence."""
     @property
     def metadata(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """The keys of ErrorInfo.metadata that come with it."""
+        """The keys of the metadata, in ErrorInfo or ImageError, that come with it."""
 
     def __init__(
         self,

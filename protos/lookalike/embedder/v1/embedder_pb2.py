@@ -26,7 +26,7 @@ from lookalike.v1 import embedding_pb2 as lookalike_dot_v1_dot_embedding__pb2
 from lookalike.v1 import error_reason_pb2 as lookalike_dot_v1_dot_error__reason__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$lookalike/embedder/v1/embedder.proto\x12\x15lookalike.embedder.v1\x1a\x1clookalike/v1/embedding.proto\x1a\x1flookalike/v1/error_reason.proto\"B\n\x06Region\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"H\n\x05Image\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.lookalike.embedder.v1.Region\"o\n\x0c\x45mbedRequest\x12,\n\x06images\x18\x01 \x03(\x0b\x32\x1c.lookalike.embedder.v1.Image\x12\x31\n\x08priority\x18\x02 \x01(\x0e\x32\x1f.lookalike.embedder.v1.Priority\"H\n\nImageError\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.lookalike.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"{\n\x0bImageResult\x12+\n\nembeddings\x18\x01 \x03(\x0b\x32\x17.lookalike.v1.Embedding\x12\x35\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.lookalike.embedder.v1.ImageErrorH\x00\x88\x01\x01\x42\x08\n\x06_error\"m\n\x0c\x45mbedTimings\x12\x18\n\x10\x61\x64mission_micros\x18\x01 \x01(\x03\x12\x15\n\rdecode_micros\x18\x02 \x01(\x03\x12\x14\n\x0cqueue_micros\x18\x03 \x01(\x03\x12\x16\n\x0e\x66orward_micros\x18\x04 \x01(\x03\"z\n\rEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".lookalike.embedder.v1.ImageResult\x12\x34\n\x07timings\x18\x02 \x01(\x0b\x32#.lookalike.embedder.v1.EmbedTimings\"\x10\n\x0eGetInfoRequest\"\x97\x02\n\x0fGetInfoResponse\x12\x10\n\x08space_id\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x14\n\x0c\x61rchitecture\x18\x03 \x01(\t\x12\r\n\x05layer\x18\x04 \x01(\t\x12\x12\n\nimage_side\x18\x05 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x11\n\tprecision\x18\x07 \x01(\t\x12\x0f\n\x07\x64\x65\x63oder\x18\x08 \x01(\t\x12\x1b\n\x13max_images_per_call\x18\t \x01(\x05\x12\x17\n\x0fmax_image_bytes\x18\n \x01(\x03\x12\x18\n\x10max_image_pixels\x18\x0b \x01(\x03\x12\x11\n\tmax_batch\x18\x0c \x01(\x05\x12\x0f\n\x07version\x18\r \x01(\t*L\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_ONLINE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xbf\x01\n\x0f\x45mbedderService\x12R\n\x05\x45mbed\x12#.lookalike.embedder.v1.EmbedRequest\x1a$.lookalike.embedder.v1.EmbedResponse\x12X\n\x07GetInfo\x12%.lookalike.embedder.v1.GetInfoRequest\x1a&.lookalike.embedder.v1.GetInfoResponseBb\n\x19\x63om.lookalike.embedder.v1P\x01ZCgithub.com/lookalike/lookalike/gen/lookalike/embedder/v1;embedderv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$lookalike/embedder/v1/embedder.proto\x12\x15lookalike.embedder.v1\x1a\x1clookalike/v1/embedding.proto\x1a\x1flookalike/v1/error_reason.proto\"B\n\x06Region\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"H\n\x05Image\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.lookalike.embedder.v1.Region\"o\n\x0c\x45mbedRequest\x12,\n\x06images\x18\x01 \x03(\x0b\x32\x1c.lookalike.embedder.v1.Image\x12\x31\n\x08priority\x18\x02 \x01(\x0e\x32\x1f.lookalike.embedder.v1.Priority\"\xbc\x01\n\nImageError\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.lookalike.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x41\n\x08metadata\x18\x03 \x03(\x0b\x32/.lookalike.embedder.v1.ImageError.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\x0bImageResult\x12+\n\nembeddings\x18\x01 \x03(\x0b\x32\x17.lookalike.v1.Embedding\x12\x35\n\x05\x65rror\x18\x02 \x01(\x0b\x32!.lookalike.embedder.v1.ImageErrorH\x00\x88\x01\x01\x42\x08\n\x06_error\"m\n\x0c\x45mbedTimings\x12\x18\n\x10\x61\x64mission_micros\x18\x01 \x01(\x03\x12\x15\n\rdecode_micros\x18\x02 \x01(\x03\x12\x14\n\x0cqueue_micros\x18\x03 \x01(\x03\x12\x16\n\x0e\x66orward_micros\x18\x04 \x01(\x03\"z\n\rEmbedResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".lookalike.embedder.v1.ImageResult\x12\x34\n\x07timings\x18\x02 \x01(\x0b\x32#.lookalike.embedder.v1.EmbedTimings\"\x10\n\x0eGetInfoRequest\"\x97\x02\n\x0fGetInfoResponse\x12\x10\n\x08space_id\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x14\n\x0c\x61rchitecture\x18\x03 \x01(\t\x12\r\n\x05layer\x18\x04 \x01(\t\x12\x12\n\nimage_side\x18\x05 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x11\n\tprecision\x18\x07 \x01(\t\x12\x0f\n\x07\x64\x65\x63oder\x18\x08 \x01(\t\x12\x1b\n\x13max_images_per_call\x18\t \x01(\x05\x12\x17\n\x0fmax_image_bytes\x18\n \x01(\x03\x12\x18\n\x10max_image_pixels\x18\x0b \x01(\x03\x12\x11\n\tmax_batch\x18\x0c \x01(\x05\x12\x0f\n\x07version\x18\r \x01(\t*L\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_ONLINE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x32\xbf\x01\n\x0f\x45mbedderService\x12R\n\x05\x45mbed\x12#.lookalike.embedder.v1.EmbedRequest\x1a$.lookalike.embedder.v1.EmbedResponse\x12X\n\x07GetInfo\x12%.lookalike.embedder.v1.GetInfoRequest\x1a&.lookalike.embedder.v1.GetInfoResponseBb\n\x19\x63om.lookalike.embedder.v1P\x01ZCgithub.com/lookalike/lookalike/gen/lookalike/embedder/v1;embedderv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,26 +34,30 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lookalike.embedder.v1.embed
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\031com.lookalike.embedder.v1P\001ZCgithub.com/lookalike/lookalike/gen/lookalike/embedder/v1;embedderv1'
-  _globals['_PRIORITY']._serialized_start=1115
-  _globals['_PRIORITY']._serialized_end=1191
+  _globals['_IMAGEERROR_METADATAENTRY']._loaded_options = None
+  _globals['_IMAGEERROR_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_PRIORITY']._serialized_start=1232
+  _globals['_PRIORITY']._serialized_end=1308
   _globals['_REGION']._serialized_start=126
   _globals['_REGION']._serialized_end=192
   _globals['_IMAGE']._serialized_start=194
   _globals['_IMAGE']._serialized_end=266
   _globals['_EMBEDREQUEST']._serialized_start=268
   _globals['_EMBEDREQUEST']._serialized_end=379
-  _globals['_IMAGEERROR']._serialized_start=381
-  _globals['_IMAGEERROR']._serialized_end=453
-  _globals['_IMAGERESULT']._serialized_start=455
-  _globals['_IMAGERESULT']._serialized_end=578
-  _globals['_EMBEDTIMINGS']._serialized_start=580
-  _globals['_EMBEDTIMINGS']._serialized_end=689
-  _globals['_EMBEDRESPONSE']._serialized_start=691
-  _globals['_EMBEDRESPONSE']._serialized_end=813
-  _globals['_GETINFOREQUEST']._serialized_start=815
-  _globals['_GETINFOREQUEST']._serialized_end=831
-  _globals['_GETINFORESPONSE']._serialized_start=834
-  _globals['_GETINFORESPONSE']._serialized_end=1113
-  _globals['_EMBEDDERSERVICE']._serialized_start=1194
-  _globals['_EMBEDDERSERVICE']._serialized_end=1385
+  _globals['_IMAGEERROR']._serialized_start=382
+  _globals['_IMAGEERROR']._serialized_end=570
+  _globals['_IMAGEERROR_METADATAENTRY']._serialized_start=523
+  _globals['_IMAGEERROR_METADATAENTRY']._serialized_end=570
+  _globals['_IMAGERESULT']._serialized_start=572
+  _globals['_IMAGERESULT']._serialized_end=695
+  _globals['_EMBEDTIMINGS']._serialized_start=697
+  _globals['_EMBEDTIMINGS']._serialized_end=806
+  _globals['_EMBEDRESPONSE']._serialized_start=808
+  _globals['_EMBEDRESPONSE']._serialized_end=930
+  _globals['_GETINFOREQUEST']._serialized_start=932
+  _globals['_GETINFOREQUEST']._serialized_end=948
+  _globals['_GETINFORESPONSE']._serialized_start=951
+  _globals['_GETINFORESPONSE']._serialized_end=1230
+  _globals['_EMBEDDERSERVICE']._serialized_start=1311
+  _globals['_EMBEDDERSERVICE']._serialized_end=1502
 # @@protoc_insertion_point(module_scope)

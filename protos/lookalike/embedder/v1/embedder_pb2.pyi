@@ -129,19 +129,41 @@ class ImageError(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class MetadataEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str | None = ...,
+            value: builtins.str | None = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     REASON_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
     reason: lookalike.v1.error_reason_pb2.ErrorReason.ValueType
     """The reason; docs/errors.md has the next step for each."""
     message: builtins.str
     """What was expected and what came, in a sentence. Not for matching."""
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """The facts of the reason by the keys that docs/errors.md lists, as "position" and "limit"."""
+
     def __init__(
         self,
         *,
         reason: lookalike.v1.error_reason_pb2.ErrorReason.ValueType | None = ...,
         message: builtins.str | None = ...,
+        metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["message", b"message", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["message", b"message", "metadata", b"metadata", "reason", b"reason"]) -> None: ...
 
 global___ImageError = ImageError
 

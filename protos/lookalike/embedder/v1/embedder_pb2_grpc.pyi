@@ -26,7 +26,8 @@ class EmbedderServiceStub:
         lookalike.embedder.v1.embedder_pb2.EmbedResponse,
     ]
     """Embeds 1 to 64 images. A bad image fails alone, in its result; the call itself fails only where the
-    request as a whole cannot be served. Safe to retry.
+    request as a whole cannot be served. Images and regions together ask for at most as many vectors as fit
+    an answer of 4 MiB: about 1,900 of 512 dimensions. Safe to retry.
     """
 
     GetInfo: grpc.UnaryUnaryMultiCallable[
@@ -43,7 +44,8 @@ class EmbedderServiceAsyncStub:
         lookalike.embedder.v1.embedder_pb2.EmbedResponse,
     ]
     """Embeds 1 to 64 images. A bad image fails alone, in its result; the call itself fails only where the
-    request as a whole cannot be served. Safe to retry.
+    request as a whole cannot be served. Images and regions together ask for at most as many vectors as fit
+    an answer of 4 MiB: about 1,900 of 512 dimensions. Safe to retry.
     """
 
     GetInfo: grpc.aio.UnaryUnaryMultiCallable[
@@ -62,7 +64,8 @@ class EmbedderServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[lookalike.embedder.v1.embedder_pb2.EmbedResponse, collections.abc.Awaitable[lookalike.embedder.v1.embedder_pb2.EmbedResponse]]:
         """Embeds 1 to 64 images. A bad image fails alone, in its result; the call itself fails only where the
-        request as a whole cannot be served. Safe to retry.
+        request as a whole cannot be served. Images and regions together ask for at most as many vectors as fit
+        an answer of 4 MiB: about 1,900 of 512 dimensions. Safe to retry.
         """
 
     @abc.abstractmethod
