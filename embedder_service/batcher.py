@@ -179,16 +179,15 @@ class Batcher:
             rows = np.split(vectors, np.cumsum([len(part.images) for part in parts])[:-1])
             if len(vectors) != len(images):
                 raise ValueError(f"{len(vectors)} vectors for {len(images)} images")
-        except Exception as error:  # the thread outlives any batch
+            seconds = self._clock() - began
+            for part, part_vectors in zip(parts, rows, strict=True):
+                part.call.put(part, part_vectors, seconds)
+            self._pace.observe(len(images), seconds)
+            self._observer.batch(len(images), [part.queued_seconds for part in parts], seconds)
+        except Exception as error:  # the thread outlives any batch, and what counts it
             log.exception("forward_failed", images=len(images))
             for part in parts:
                 part.call.fail(ForwardFailed(str(error)))
-            return
-        seconds = self._clock() - began
-        for part, part_vectors in zip(parts, rows, strict=True):
-            part.call.put(part, part_vectors, seconds)
-        self._pace.observe(len(images), seconds)
-        self._observer.batch(len(images), [part.queued_seconds for part in parts], seconds)
 
     def _refuse_all(self) -> None:
         with self._changed:

@@ -17,6 +17,7 @@ from embedder_service.batcher import Embed
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.pending import Vectors
 from embedder_service.spec import ModelError
+from lookalike_kit.errors import ServiceError
 
 REFUSED_BELOW = 0.99
 DOUBTED_BELOW = 0.999
@@ -72,7 +73,13 @@ def compare(ours: Vectors, stored: Vectors) -> Agreement:
 def _vectors(
     checkpoint: Checkpoint, embed: Callable[[images.Pixels], Vectors], most: int
 ) -> Vectors:
-    pixels = np.concatenate(
-        [images.read(photo, checkpoint.spec.preprocessing) for photo in checkpoint.golden_photos]
-    )
+    try:
+        pixels = np.concatenate(
+            [
+                images.read(photo, checkpoint.spec.preprocessing)
+                for photo in checkpoint.golden_photos
+            ]
+        )
+    except ServiceError as error:
+        raise ModelError(f"golden photos: expected images that decode here, got {error}") from error
     return np.concatenate([embed(pixels[at : at + most]) for at in range(0, len(pixels), most)])

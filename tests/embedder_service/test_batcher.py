@@ -264,6 +264,13 @@ def test_a_model_that_loses_an_image_fails_its_batch():
     assert observer.seen == []
 
 
+def test_an_observer_that_fails_ends_neither_the_call_nor_the_thread(bench):
+    bench.observer.seen = None
+
+    for value in (1, 2):
+        assert bench.submit(value).result(SOON).vectors[0, 0] == value
+
+
 def test_stopping_finishes_the_batch_at_hand_and_refuses_the_rest(bench):
     stopper = threading.Thread(target=bench.batcher.stop)
     with bench.busy() as first:

@@ -65,6 +65,14 @@ def test_a_model_without_golden_photos_is_not_served(loaded):
         golden.check(bare, EagerDevice(loaded.model, "cpu").embed, 4)
 
 
+def test_a_golden_photo_that_does_not_decode_keeps_the_process_from_serving(loaded):
+    first, *others = loaded.golden_photos
+    damaged = dataclasses.replace(loaded, golden_photos=(first[:100], *others))
+
+    with pytest.raises(ModelError, match="golden photos: expected images that decode here, got"):
+        golden.check(damaged, EagerDevice(loaded.model, "cpu").embed, 4)
+
+
 def test_a_single_golden_photo_has_no_nearest_other():
     agreement = golden.compare(unit((1, 0)), unit((1, 0)))
 
