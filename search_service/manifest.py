@@ -88,7 +88,7 @@ class Golden(msgspec.Struct, frozen=True, kw_only=True):
     blob: Blob
     queries: Counted
     neighbours: Counted  # answers a query
-    source: Literal["rows, own photo left out"]
+    source: Literal["rows, own item left out"]
 
 
 class Parent(msgspec.Struct, frozen=True, kw_only=True):

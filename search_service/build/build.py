@@ -19,7 +19,7 @@ from search_service.check import ARROW_TYPES
 from search_service.engines import Vectors
 from search_service.engines.exact import nearest_rows
 from search_service.engines.forest import MIN_ROWS
-from search_service.golden import GoldenQueries
+from search_service.golden import TIES, GoldenQueries
 from search_service.manifest import (
     SCHEMA,
     AttributeSpec,
@@ -74,7 +74,7 @@ def build(source: Source, out: Path, options: BuildOptions) -> Draft:
 
 def _write(rows: SortedRows, space_id: str, folder: Path, options: BuildOptions) -> Draft:
     count, dimension = rows.vectors.shape
-    golden = _golden_queries(rows.vectors, options)
+    golden = _golden_queries(rows, options)
     golden.write(folder / GOLDEN)
     engine = _engine(count, options)
     choice = _plant(rows.vectors, golden, folder, options) if engine == "annoy" else None
@@ -95,9 +95,9 @@ def _write(rows: SortedRows, space_id: str, folder: Path, options: BuildOptions)
         random_pair=random_pairs(rows.vectors, rows.first_rows, options.seed),
         golden=Golden(
             blob=_blob(folder / GOLDEN),
-            queries=len(golden.sources),
+            queries=len(golden.own),
             neighbours=golden.rows.shape[1],
-            source="rows, own photo left out",
+            source="rows, own item left out",
         ),
         versions={name: version(name) for name in ("lookalike", "annoy", "numpy", "pyarrow")},
     )
@@ -111,22 +111,32 @@ def _engine(count: int, options: BuildOptions) -> EngineName:
     return "annoy"
 
 
-def _golden_queries(vectors: Vectors, options: BuildOptions) -> GoldenQueries:
+def _golden_queries(source: SortedRows, options: BuildOptions) -> GoldenQueries:
+    vectors = source.vectors
     count = len(vectors)
     generator = np.random.default_rng(options.seed)
     chosen = np.sort(generator.choice(count, min(options.golden_queries, count), replace=False))
-    neighbours = max(1, min(_NEIGHBOURS, count - 1))
-    found = nearest_rows(vectors, vectors[chosen], neighbours + 1 + 8)
+    own = _own_rows(source, chosen)
+    photos = int((own[:, 1] - own[:, 0]).max())
+    neighbours = min(_NEIGHBOURS, count - photos)
+    found = nearest_rows(vectors, vectors[chosen], neighbours + photos + TIES)
     rows = np.empty((len(chosen), neighbours), np.int64)
     distances = np.empty((len(chosen), neighbours), np.float32)
-    for i, source in enumerate(chosen):
-        # One photo alone is its own nearest; else the own photo is left out.
-        others = found[i] if count == 1 else found[i][found[i] != source]
-        far = np.linalg.norm(vectors[others] - vectors[source], axis=1)
+    for i, query in enumerate(chosen):
+        others = found[i][(found[i] < own[i, 0]) | (found[i] >= own[i, 1])]
+        far = np.linalg.norm(vectors[others] - vectors[query], axis=1)
         order = np.lexsort((others, far))[:neighbours]
         rows[i], distances[i] = others[order], far[order]
-    sources = np.full(1, -1) if count == 1 else chosen
-    return GoldenQueries(sources, np.ascontiguousarray(vectors[chosen]), rows, distances)
+    return GoldenQueries(own, np.ascontiguousarray(vectors[chosen]), rows, distances)
+
+
+def _own_rows(source: SortedRows, rows: np.ndarray) -> np.ndarray:
+    """First and behind last row of each row's item [n, 2]; none where it is the only item."""
+    if len(source.first_rows) == 1:
+        return np.zeros((len(rows), 2), np.int64)
+    ends = np.append(source.first_rows, len(source.vectors))
+    items = np.searchsorted(source.first_rows, rows, side="right") - 1
+    return np.stack([ends[items], ends[items + 1]], axis=1)
 
 
 def _plant(vectors: Vectors, golden: GoldenQueries, folder: Path, options: BuildOptions) -> Choice:

@@ -115,11 +115,16 @@ def measure(vectors: Vectors, golden: GoldenQueries, forest: Forest) -> tuple[Ef
 
 
 def _point(vectors: Vectors, golden: GoldenQueries, forest: Forest, search_k: int) -> EffortPoint:
-    found = [forest.candidates(query, _DEPTHS[-1], search_k) for query in golden.vectors]
+    # The own item is found first and then left out: it takes places of its own.
+    depths = [depth + golden.most_own for depth in _DEPTHS]
+    found = [forest.candidates(query, depths[-1], search_k) for query in golden.vectors]
     recalls = golden.recalls_by_depth(vectors, found)
     means = recalls.mean(axis=0)
-    depths = [min(depth, len(means)) for depth in _DEPTHS]
-    depth = next(depth for depth in depths if means[depth - 1] >= means[-1] - _DEPTH_LOSS)
+    depth = next(
+        depth
+        for depth in (min(depth, len(means)) for depth in depths)
+        if means[depth - 1] >= means[-1] - _DEPTH_LOSS
+    )
     at_depth = recalls[:, depth - 1]
     return EffortPoint(
         effort=search_k,

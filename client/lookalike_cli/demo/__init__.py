@@ -65,12 +65,7 @@ def command(
     story = Story(out)
     out.mkdir(parents=True, exist_ok=True)
     side = 224 if backbone == "resnet152" and side == FinetuneSettings.side else side
-    settings = FinetuneSettings(
-        backbone=backbone,
-        epochs=epochs,
-        small_epochs=min(FinetuneSettings.small_epochs, epochs * 5 // 8),
-        side=side,
-    )
+    settings = FinetuneSettings(backbone=backbone, epochs=epochs, side=side)
     try:
         _play(story, images, SampleSettings(items=items), settings, rows)
     except CatalogueError as error:
