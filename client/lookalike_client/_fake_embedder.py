@@ -60,9 +60,10 @@ class FakeEmbedder(embedder_pb2_grpc.EmbedderServiceServicer):
 
     def _result(self, position: int, image: embedder_pb2.Image) -> embedder_pb2.ImageResult:
         if not image.content:
+            message = f"images[{position}].content: expected a JPEG, PNG or WebP file, got no bytes"
             error = embedder_pb2.ImageError(
                 reason=error_reason_pb2.ERROR_REASON_UNSUPPORTED_IMAGE,
-                message=f"images[{position}].content: expected a JPEG, PNG or WebP file, got no bytes",
+                message=message,
                 metadata={"position": str(position)},
             )
             return embedder_pb2.ImageResult(error=error)
