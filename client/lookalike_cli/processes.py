@@ -6,6 +6,7 @@ with processes.search(store, tmp_path / "cache") as running:
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,7 +108,10 @@ def start(
     log: Path | None = None,
     wait_seconds: float = 120.0,
 ) -> Running:
-    """`python -m module` with its settings; returns when it takes calls, or raises NotServing."""
+    """`python -m module` with its settings; returns when it takes calls, or raises NotServing.
+
+    Call it from a thread that lives as long as the service should: the service ends with it.
+    """
     log = log or _log_of_its_own(module)
     log.parent.mkdir(parents=True, exist_ok=True)
     free_ports = dict.fromkeys(("address", "admin_address", "metrics_address"), "127.0.0.1:0")
@@ -117,7 +121,7 @@ def start(
     with log.open("ab") as lines:
         begin = lines.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [*_ending_with_us(), sys.executable, "-P", "-m", module],
             env={**os.environ, **given},
             stdin=subprocess.DEVNULL,
             stdout=lines,
@@ -144,6 +148,15 @@ def last_words(log: Path, begin: int = 0) -> str:
     """The last lines of a log, from byte `begin`."""
     lines = log.read_bytes()[begin:].decode("utf-8", "replace").splitlines()
     return "\n".join(lines[-LAST_WORDS:])
+
+
+def _ending_with_us() -> list[str]:
+    """Before a command: has the kernel end it when we end, even by kill -9. Linux alone can.
+
+    Asked for by util-linux after the fork; our own code must not run there beside gRPC's threads.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv and sys.platform == "linux" else []
 
 
 def _wait_until_serving(

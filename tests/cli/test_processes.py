@@ -1,4 +1,9 @@
+import shutil
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from lookalike_cli import processes
@@ -56,6 +61,29 @@ def test_a_process_left_behind_ends_with_its_block(small):
     assert running.exit_code is not None
 
 
+PARENT = """
+import os, signal, sys
+from pathlib import Path
+from lookalike_cli import processes
+running = processes.start("small_service", "SMALL_", {}, Path(sys.argv[1]))
+print(running.process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="util-linux is not installed")
+def test_a_process_ends_with_the_one_that_started_it_even_by_kill_9(small, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PARENT, tmp_path / "log"], capture_output=True, check=False
+    )
+
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    until = time.monotonic() + 20
+    while _runs(int(done.stdout)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_a_process_that_ends_early_leaves_its_last_words(small):
     with pytest.raises(NotServing, match=r"(?s)got exit code 2:.*expected a folder"):
         small(model="missing")
@@ -73,3 +101,10 @@ def test_last_words_are_of_this_process_and_not_of_the_one_before(small):
 def test_a_process_that_never_serves_is_ended(small):
     with pytest.raises(NotServing, match=r"expected to serve within 1 s"):
         small(wait_seconds=1.0, slow=True)
+
+
+def _runs(pid):
+    try:
+        return "\nState:\tZ" not in Path("/proc", str(pid), "status").read_text()
+    except OSError:
+        return False
