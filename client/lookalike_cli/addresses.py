@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,10 +45,10 @@ class Up:
         """None where nothing runs: no file, or one whose process is gone."""
         try:
             told = json.loads((folder / UP).read_text())
-            os.kill(told["pid"], 0)
-        except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+            up = cls(told["pid"], Replica(**told["embedder"]), Replica(**told["search"]))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return cls(told["pid"], Replica(**told["embedder"]), Replica(**told["search"]))
+        return up if _runs(up.pid) else None
 
     @classmethod
     def find(cls, folder: Path | None = None) -> Self | None:
@@ -77,7 +77,11 @@ def connection_options(command: Function) -> Function:
 
 
 def connect(
-    embedder: str | None, search: str | None, folder: Path | None, deadline_seconds: float = 30.0
+    embedder: str | None,
+    search: str | None,
+    folder: Path | None,
+    *,
+    needed: Sequence[str] = ("embedder", "search"),
 ) -> Client:
     up = Up.find(folder)
     found_embedder = embedder or os.environ.get("LOOKALIKE_CLIENT_EMBEDDER")
@@ -85,16 +89,23 @@ def connect(
     if up is not None:
         found_embedder = found_embedder or up.embedder.address
         found_search = found_search or up.search.address
-    if not (found_embedder or found_search):
+    found = {"embedder": found_embedder or "", "search": found_search or ""}
+    if missing := [name for name in needed if not found[name]]:
+        options = " and ".join(f"--{name}" for name in missing)
         raise click.ClickException(
-            "services: expected a running `lookalike up DIR`, or --embedder and --search, got none"
+            f"services: expected a running `lookalike up DIR`, or {options}, got none"
         )
-    return Client(
-        embedder=found_embedder or "",
-        search=found_search or "",
-        deadline_seconds=deadline_seconds,
-        bulk_deadline_seconds=120.0,
-    )
+    return Client(**found, deadline_seconds=30.0, bulk_deadline_seconds=120.0)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # somebody else's
+        return True
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _last_folder() -> Path:

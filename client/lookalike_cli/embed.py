@@ -60,7 +60,7 @@ def command(
     missing: list[Failure] = []
     if table is not None:
         photographs, missing = join_table(photographs, table)
-    with connect(embedder, search, folder) as client:
+    with connect(embedder, search, folder, needed=["embedder"]) as client:
         done = _embed(client, photographs, out, missing, images_per_call, calls_in_flight)
     if as_json:
         print_json({**asdict(done), "out": str(out)})

@@ -28,7 +28,9 @@ _READERS: Mapping[int, Callable[[str], AttributeValue]] = {
 )
 @click.option("--item", metavar="ID", help="Search by an item of the index instead of a photo.")
 @click.option("--index", metavar="NAME", help="Default: the one there is.")
-@click.option("--k", default=10, show_default=True, help="How many items.")
+@click.option(
+    "--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many items."
+)
 @click.option(
     "--where", multiple=True, metavar="NAME=VALUE", help="Only items with this attribute."
 )
@@ -60,7 +62,8 @@ def command(
     """
     if (photo is None) == (item is None):
         raise click.UsageError("PHOTO, --item: expected one of the two")
-    with connect(embedder, search, folder) as client:
+    needed = ("search",) if photo is None else ("embedder", "search")
+    with connect(embedder, search, folder, needed=needed) as client:
         name = index or only_index(client)
         options: SearchOptions = {
             "k": k,

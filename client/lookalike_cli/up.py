@@ -1,8 +1,10 @@
 """`lookalike up`: both services over a store folder, until Ctrl-C."""
 
+import importlib.util
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +19,7 @@ from lookalike_cli.printing import json_option, print_json
 from lookalike_cli.processes import NotServing, Running
 
 POLL_SECONDS = 0.1
+STOP_SECONDS = 30.0  # the services' own grace is 10
 
 
 @click.command()
@@ -36,6 +39,11 @@ def command(folder: Path, model: str | None, host: str, free_ports: bool, as_jso
     Logs go to FOLDER/logs. While it runs, `lookalike search` and `lookalike status` find it by
     themselves. Ctrl-C stops both.
     """
+    _expect_the_extras()
+    if (other := Up.read(folder)) is not None:
+        raise click.ClickException(
+            f"{folder}: expected no `lookalike up` over it, got one that runs (process {other.pid})"
+        )
     chosen = choose_model(folder, model)
     with _signals_raising_interrupt(), ExitStack() as stack:
         try:
@@ -66,10 +74,23 @@ def choose_model(folder: Path, space_id: str | None = None) -> Path:
 
 def served_spaces(folder: Path) -> list[str]:
     """The space that each index of the store serves first."""
-    return [
-        json.loads(current.read_bytes())["serving"][0]["space_id"]
-        for current in sorted(folder.glob("indexes/*/CURRENT"))
-    ]
+    spaces = map(_space_served_first, sorted(folder.glob("indexes/*/CURRENT")))
+    return [space for space in spaces if space is not None]
+
+
+def _space_served_first(current: Path) -> str | None:
+    """None for a CURRENT that is none: the search service says what is wrong with it."""
+    try:
+        return str(json.loads(current.read_bytes())["serving"][0]["space_id"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _expect_the_extras() -> None:
+    """Before a service says it in a traceback: this command itself needs neither."""
+    for module in ("torch", "annoy"):
+        if importlib.util.find_spec(module) is None:
+            raise ModuleNotFoundError(name=module)
 
 
 def _start(
@@ -135,7 +156,10 @@ def _stop(folder: Path, services: Sequence[Running]) -> None:
     for one in alive:
         one.process.terminate()
     for one in alive:
-        one.process.wait()
+        try:
+            one.process.wait(STOP_SECONDS)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C is meant
+            one.kill()
 
 
 @contextmanager

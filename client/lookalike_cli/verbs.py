@@ -26,7 +26,9 @@ VERBS = {
     "index": Verb("lookalike_cli.index", "search", "Build, publish and roll back indexes."),
     "search": Verb("lookalike_cli.search", "cli", "Find what looks like a photo or an item."),
     "status": Verb("lookalike_cli.status", "cli", "What every replica serves, on one screen."),
-    "up": Verb("lookalike_cli.up", "cli", "Start both services over a store folder."),
+    "up": Verb(
+        "lookalike_cli.up", "cli,embedder,search", "Start both services over a store folder."
+    ),
 }
 
 

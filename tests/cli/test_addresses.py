@@ -47,5 +47,13 @@ def test_one_whose_process_is_gone_is_not_there(tmp_path):
     assert Up.find() is None
 
 
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"{}", b'{"pid": 1, "embedder": {}}'])
+def test_a_damaged_note_is_none(up, tmp_path, damaged):
+    up.write(tmp_path)
+    (tmp_path / "up.json").write_bytes(damaged)
+
+    assert Up.find() is None
+
+
 def test_nothing_was_ever_started():
     assert Up.find() is None

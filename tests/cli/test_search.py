@@ -73,6 +73,16 @@ def test_without_services_it_says_how_to_have_them(lookalike_command, photo):
     assert "lookalike up DIR" in result.output
 
 
+def test_a_photo_needs_the_embedder_and_an_item_does_not(lookalike_command, services, photo):
+    only = ("--search", services.search_address)
+
+    refused = lookalike_command("search", photo, *only)
+
+    assert refused.exit_code == 1
+    assert "or --embedder, got none" in " ".join(refused.output.split())
+    assert lookalike_command("search", "--item", "d-1", *only).exit_code == 0
+
+
 def test_the_environment_leads_to_the_services(lookalike_command, services, photo, monkeypatch):
     monkeypatch.setenv("LOOKALIKE_CLIENT_EMBEDDER", services.embedder_address)
     monkeypatch.setenv("LOOKALIKE_CLIENT_SEARCH", services.search_address)

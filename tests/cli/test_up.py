@@ -3,6 +3,7 @@ import os
 
 import click
 import pytest
+from lookalike_cli.addresses import Replica, Up
 from lookalike_cli.up import choose_model
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -40,6 +41,14 @@ def test_an_index_of_a_model_that_is_not_here_changes_nothing(store):
     assert choose_model(store).name == NEW
 
 
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"serving": []}', b"\xff"])
+def test_a_damaged_current_is_left_to_the_search_service(store, damaged):
+    serve(store, OLD)
+    (store / "indexes" / "dresses" / "CURRENT").write_bytes(damaged)
+
+    assert choose_model(store).name == NEW
+
+
 def test_the_model_asked_for_is_taken(store):
     assert choose_model(store, OLD).name == OLD
 
@@ -54,6 +63,20 @@ def test_a_folder_without_a_model_is_refused(lookalike_command, tmp_path):
 
     assert result.exit_code == 1
     assert "expected a model, got none" in result.output
+
+
+@pytest.mark.torch
+def test_a_folder_with_a_running_one_is_refused_and_left_alone(lookalike_command, store):
+    pytest.importorskip("torch")
+    nowhere = Replica("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")
+    running = Up(os.getpid(), nowhere, nowhere)
+    running.write(store)
+
+    result = lookalike_command("up", store, "--free-ports")
+
+    assert result.exit_code == 1
+    assert f"got one that runs (process {os.getpid()})" in " ".join(result.output.split())
+    assert Up.find(store) == running
 
 
 @pytest.mark.torch
