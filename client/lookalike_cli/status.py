@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 
 import click
@@ -104,7 +105,7 @@ def look(which: Sequence[tuple[str, Replica]], seconds: float) -> list[Line]:
 def _samples(which: tuple[str, Replica]) -> Samples | None:
     try:
         return scrape(which[1].metrics_address)
-    except OSError:
+    except (OSError, HTTPException):  # nobody there, or nobody who speaks HTTP
         return None
 
 

@@ -67,3 +67,13 @@ def test_an_address_that_cannot_be_meant_is_refused(lookalike_command):
 
     assert result.exit_code == 2
     assert "expected HOST:PORT[,ADMIN[,METRICS]], got 'search-0'" in result.output
+
+
+def test_a_metrics_port_that_speaks_no_http_leaves_its_columns_empty(
+    lookalike_command, replica, printed
+):
+    option = ",".join((replica.address, replica.admin_address, replica.admin_address))
+
+    result = lookalike_command("status", "--search", option, "--seconds", 0, "--json")
+
+    assert printed(result)["replicas"][0]["pace"] is None
