@@ -51,7 +51,7 @@ def test_the_wheel_holds_the_contracts_and_their_stubs(shipped):
 
 
 def test_the_wheel_holds_types_and_the_service_config(shipped):
-    assert "lookalike_client/py.typed" in shipped
+    assert {"lookalike/py.typed", "lookalike_client/py.typed"} <= shipped
     assert "lookalike_client/service_config.json" in shipped
 
 
