@@ -11,8 +11,8 @@ _MOST_DRIFT_A_BATCH = 2.0
 class Pace:
     """A line through the times of one image and of a full batch, and how far reality has drifted.
 
-    The two times are measured in the warm-up, before the first call. One thread observes, any may
-    predict.
+    The two times are measured in the warm-up, before the first call. One thread observes; any
+    thread may predict.
     """
 
     def __init__(self, one_seconds: float, full_seconds: float, max_batch: int) -> None:

@@ -71,7 +71,7 @@ class Addresses:
 class Server:
     """Takes calls on one port, health and admin calls on another: full threads fail no probe.
 
-    `name` marks its lines in the log. start, then set_ready(True) when it can answer, then
+    `name` marks its lines in the log. In this order: start; set_ready(True) when it can answer;
     run_until_signal.
     """
 

@@ -53,8 +53,7 @@ def command(
     lookalike index build vectors/ ...       what comes next
 
     A photo's id is its path below PATH. OUT gets vectors.npy, photos.csv (a row a vector),
-    space.json, and failed.csv for photos that could not be embedded; with such photos the exit code
-    is 1.
+    space.json, and failed.csv for photos that could not be embedded: the exit code is then 1.
     """
     photographs = find_photographs(paths)
     missing: list[Failure] = []

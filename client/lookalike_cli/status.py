@@ -53,8 +53,8 @@ def command(
     lookalike status --search search-0:50061 --search search-1:50061
 
     Without options it shows the running `lookalike up`. Give --embedder and --search once a
-    replica; its admin port is the next one and /metrics on 9151 or 9161 unless said otherwise. The
-    exit code is 1 unless all are ready.
+    replica; its admin port is the next one and /metrics on 9151 or 9161 unless said otherwise.
+    The exit code is 1 unless all are ready.
     """
     lines = look(replicas(folder, embedder, search), seconds)
     if as_json:
