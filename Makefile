@@ -7,7 +7,6 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SETUP := $(VENV)/.installed
 PROTOC_VENV := build/protoc-venv
-PROTOS := $(shell find protos -name '*.proto')
 
 .PHONY: help setup demo test check protos docs lock clean
 
@@ -16,26 +15,34 @@ help: ## this list
 
 setup: $(SETUP) ## the virtual environment with everything in it
 
-$(SETUP): requirements/dev.txt requirements/uv.txt pyproject.toml
+$(UV): requirements/uv.txt
 	@./.ci/system-packages
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) (a minute or two the first time) ..."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(SETUP): $(UV) requirements/dev.txt pyproject.toml
+	@echo "installing into $(VENV) (a minute or two the first time) ..."
 	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements/dev.txt
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=DIR, BACKBONE=resnet152)
-	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images $(IMAGES)) $(if $(BACKBONE),--backbone $(BACKBONE))
+	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: $(SETUP) ## every test
 	@$(BIN)/python -m pytest -q
 
-check: $(SETUP) ## style, types, contracts, generated files
+check: $(SETUP) ## style, types, boundaries, contracts, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_boundaries.py
 	@$(BIN)/buf lint
+	@# What was released stays readable; before the first release there is nothing to break.
+	@released=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || true); \
+	    test -z "$$released" || $(BIN)/buf breaking --against ".git#tag=$$released"
+	@rm -rf build/protos-check
 	@$(MAKE) --no-print-directory protos OUT=build/protos-check
 	@$(BIN)/python -m tools.generated check
 
@@ -50,7 +57,7 @@ $(PROTOC_VENV)/.installed: requirements/protoc.txt | $(SETUP)
 docs: $(SETUP) ## the pages made from code (docs/errors.md, docs/configuration.md)
 	@$(BIN)/python -m tools.generated write
 
-lock: ## the hash-locked requirements, from pyproject.toml
+lock: $(UV) ## the hash-locked requirements, from pyproject.toml
 	@./tools/lock
 
 clean: ## what was built, but not the virtual environment
