@@ -19,6 +19,10 @@ _RETRYABLE = frozenset(
 )
 
 
+# gRPC itself refuses a message over the receiver's limit, with the status of an overloaded service.
+_TOO_LARGE = "message larger than max"
+
+
 class LookalikeError(Exception):
     """A call that failed. `str(error)` is the service's own sentence.
 
@@ -40,6 +44,7 @@ class LookalikeError(Exception):
         reason: str = "",
         metadata: Mapping[str, str] = MappingProxyType({}),
         field: str = "",
+        retryable: bool | None = None,
         retry_after_seconds: float | None = None,
         request_id: str = "",
     ) -> None:
@@ -48,7 +53,7 @@ class LookalikeError(Exception):
         self.reason = reason
         self.metadata = metadata
         self.field = field
-        self.retryable = _is_retryable(status, reason)
+        self.retryable = _is_retryable(status, reason) if retryable is None else retryable
         self.retry_after_seconds = retry_after_seconds
         self.request_id = request_id
 
@@ -127,8 +132,11 @@ def from_rpc_error(error: grpc.RpcError, request_id: str) -> LookalikeError:
     info = _unpacked(details, error_details_pb2.ErrorInfo())
     retry = _unpacked(details, error_details_pb2.RetryInfo())
     violations = _unpacked(details, error_details_pb2.BadRequest()).field_violations
+    said = call.details() or status.name
+    if not info.reason and status is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in said:
+        return InvalidRequest(said, status=status, retryable=False, request_id=request_id)
     return _kind(status, info.reason)(
-        call.details() or status.name,
+        said,
         status=status,
         reason=info.reason,
         metadata=MappingProxyType(dict(info.metadata)),

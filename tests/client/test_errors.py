@@ -1,7 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import grpc
 import pytest
 from lookalike.embedder.v1.embedder_pb2 import ImageError
+from lookalike.embedder.v1.embedder_pb2_grpc import add_EmbedderServiceServicer_to_server
 from lookalike_client import (
+    Client,
     InvalidRequest,
     LookalikeError,
     NotFound,
@@ -11,7 +15,7 @@ from lookalike_client import (
     WrongSpace,
 )
 from lookalike_client._errors import from_rpc_error, image_failed
-from lookalike_client.testing import Refusal
+from lookalike_client.testing import FakeEmbedder, Refusal
 
 WHAT_TO_DO = {
     "INVALID_FIELD": InvalidRequest,
@@ -73,6 +77,21 @@ def test_a_reason_newer_than_the_client_keeps_its_number():
     failed = image_failed(ImageError(reason=9999, message="too blue"), 3, "order-7")
 
     assert (failed.reason, failed.position) == ("REASON_9999", 3)
+
+
+def test_a_call_larger_than_the_service_takes_is_the_callers_to_correct():
+    small = grpc.server(ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", 1024)])
+    add_EmbedderServiceServicer_to_server(FakeEmbedder("a" * 64, 4), small)
+    address = f"127.0.0.1:{small.add_insecure_port('127.0.0.1:0')}"
+    small.start()
+    with (
+        Client(embedder=address) as client,
+        pytest.raises(InvalidRequest, match=r"vs\. 1024") as error,
+    ):
+        client.embed([bytes(2000)])
+    small.stop(None).wait()
+
+    assert not error.value.retryable
 
 
 class _FromAProxy(grpc.RpcError):
