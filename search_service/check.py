@@ -109,7 +109,7 @@ def _check_items(table: pa.Table, manifest: Manifest) -> None:
     rows = first_rows.to_numpy()
     for each in manifest.attributes:
         _check_attribute(table.column(ATTRIBUTE + each.name), each)
-    if rows[0] != 0 or (np.diff(rows) < 1).any() or rows[-1] >= manifest.segment.photos:
+    if rows[0] != 0 or (rows[1:] <= rows[:-1]).any() or rows[-1] >= manifest.segment.photos:
         raise FormatError("items: expected ascending first rows within the photos")
 
 

@@ -4,6 +4,7 @@ import gc
 import json
 import shutil
 import threading
+import time
 import weakref
 from dataclasses import dataclass
 
@@ -367,6 +368,7 @@ def test_the_loader_survives_whatever_a_look_meets(start, store, builds, tmp_pat
     try:
         while not replica.loader.refusals:
             assert thread.is_alive()
+            time.sleep(0.01)
         (tmp_path / "cache/manifests").unlink()
         replica.loader.look(again=True)
         assert replica.serves() == [(SPACE, 1)]
