@@ -26,6 +26,11 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     except (ConfigError, ModelError) as error:
         sys.stderr.write(f"embedder_service cannot start: {error}\n")
         return 2
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"embedder_service needs {error.name}: pip install 'lookalike[embedder]'\n"
+        )
+        return 2
     return 0
 
 

@@ -128,6 +128,21 @@ def test_a_search_tiers_install_has_no_torch_and_starts(install):
     assert "LOOKALIKE_SEARCH_STORE" in done.stderr
 
 
+def test_an_embedder_without_its_extra_says_what_to_install(install, tmp_path):
+    python = install("[service]")
+
+    done = subprocess.run(
+        [python, "-m", "embedder_service"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"LOOKALIKE_EMBEDDER_MODEL": str(tmp_path)},
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.endswith(": pip install 'lookalike[embedder]'\n")
+
+
 def installed(python: Path) -> set[str]:
     code = "import importlib.metadata as m; print(*(d.name.lower() for d in m.distributions()))"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
