@@ -85,7 +85,7 @@ def test_a_call_larger_than_the_service_takes_is_the_callers_to_correct():
     address = f"127.0.0.1:{small.add_insecure_port('127.0.0.1:0')}"
     small.start()
     with (
-        Client(embedder=address) as client,
+        Client(embedder=address, deadline_seconds=20) as client,
         pytest.raises(InvalidRequest, match=r"vs\. 1024") as error,
     ):
         client.embed([bytes(2000)])
