@@ -76,7 +76,8 @@ class GoldenQueries:
             found = nearest_rows(segment.vectors, asked, count)
         else:
             engine = segment.engine
-            found = [engine.candidates(v, effort.depth, effort.effort) for v in self.vectors]
+            count = effort.depth + self.most_own
+            found = [engine.candidates(v, count, effort.effort) for v in self.vectors]
         return self.recalls_of(segment.vectors, found)
 
     @property

@@ -12,6 +12,7 @@ import click
 from lookalike_cli.printing import json_option, print_json, print_table
 from search_service.build import (
     BuildOptions,
+    Listed,
     SourceError,
     build,
     hold,
@@ -189,8 +190,8 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
         print_json(
             {
                 "generations": [
-                    {**_manifest_json(each.manifest, each.sha256), "current": each.is_current}
-                    for _, each in found
+                    {**_listed_json(index, each), "current": each.is_current}
+                    for index, each in found
                 ]
             }
         )
@@ -198,19 +199,7 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
     print_table(
         "",
         ("index", "no ", "", "built", "space", "photos ", "items ", "engine"),
-        [
-            (
-                index,
-                each.manifest.number,
-                "CURRENT" if each.is_current else "",
-                f"{each.manifest.created_at:%Y-%m-%d %H:%M}Z",
-                each.manifest.space_id[:8],
-                f"{each.manifest.segment.photos:,}",
-                f"{each.manifest.segment.items:,}",
-                each.manifest.segment.engine,
-            )
-            for index, each in found
-        ],
+        [_row(index, each) for index, each in found],
     )
 
 
@@ -297,6 +286,34 @@ def _kind(text: str) -> tuple[str, AttributeKind]:
     if kind not in KINDS:
         raise click.UsageError(f"--type: expected NAME=KIND, one of {', '.join(KINDS)}, got {text}")
     return name, cast(AttributeKind, kind)
+
+
+def _row(index: str, listed: Listed) -> tuple[object, ...]:
+    state = "CURRENT" if listed.is_current else ""
+    manifest = listed.manifest
+    if manifest is None:
+        return index, listed.number, state, "damaged", "", "", "", ""
+    return (
+        index,
+        listed.number,
+        state,
+        f"{manifest.created_at:%Y-%m-%d %H:%M}Z",
+        manifest.space_id[:8],
+        f"{manifest.segment.photos:,}",
+        f"{manifest.segment.items:,}",
+        manifest.segment.engine,
+    )
+
+
+def _listed_json(index: str, listed: Listed) -> dict[str, object]:
+    if listed.manifest is not None:
+        return _manifest_json(listed.manifest, listed.sha256)
+    return {
+        "index": index,
+        "generation": listed.number,
+        "manifest_sha256": listed.sha256,
+        "damaged": True,
+    }
 
 
 def _draft_json(draft: Draft) -> dict[str, object]:

@@ -2,11 +2,12 @@
 
 from search_service.build.build import BuildOptions, build
 from search_service.build.prune import prune
-from search_service.build.publish import hold, listing, publish, release, roll_back
+from search_service.build.publish import Listed, hold, listing, publish, release, roll_back
 from search_service.build.source import Source, SourceError, read_source
 
 __all__ = [
     "BuildOptions",
+    "Listed",
     "Source",
     "SourceError",
     "build",

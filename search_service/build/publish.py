@@ -44,10 +44,11 @@ class Published:
 
 @dataclass(frozen=True)
 class Listed:
-    """One generation of an index, for people."""
+    """One generation of an index, for people; no manifest where it is damaged."""
 
-    manifest: Manifest
+    number: int
     sha256: str
+    manifest: Manifest | None
     is_current: bool
 
 
@@ -104,16 +105,27 @@ def release(store: Store, index: str) -> None:
 
 
 def listing(store: Store, index: str) -> list[Listed]:
-    """The generations of an index, the newest first."""
-    data = store.read_or_none(current_key(index))
-    named = set()
-    if data is not None:
-        current = decode(data, Current, current_key(index))
-        named = {entry.manifest_sha256 for entry in current.serving}
+    """The generations of an index, the newest first. What is damaged is listed as such."""
+    named = _named(store, index)
     return [
-        Listed(read_manifest(store, index, number, sha256), sha256, sha256 in named)
+        Listed(number, sha256, _readable_manifest(store, index, number, sha256), sha256 in named)
         for number, sha256 in reversed(generation_names(store, index))
     ]
+
+
+def _named(store: Store, index: str) -> set[str]:
+    try:
+        _, current = read_current(store, index)
+    except (FormatError, StoreError):
+        return set()  # nothing published, or damaged: `roll_back(to=...)` mends that
+    return {entry.manifest_sha256 for entry in current.serving}
+
+
+def _readable_manifest(store: Store, index: str, number: int, sha256: str) -> Manifest | None:
+    try:
+        return read_manifest(store, index, number, sha256)
+    except (FormatError, OSError):
+        return None
 
 
 def read_current(store: Store, index: str) -> tuple[bytes, Current]:

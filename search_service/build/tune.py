@@ -116,16 +116,14 @@ def measure(vectors: Vectors, golden: GoldenQueries, forest: Forest) -> tuple[Ef
 
 def _point(vectors: Vectors, golden: GoldenQueries, forest: Forest, search_k: int) -> EffortPoint:
     # The own item is found first and then left out: it takes places of its own.
-    depths = [depth + golden.most_own for depth in _DEPTHS]
-    found = [forest.candidates(query, depths[-1], search_k) for query in golden.vectors]
+    own = golden.most_own
+    found = [forest.candidates(query, _DEPTHS[-1] + own, search_k) for query in golden.vectors]
     recalls = golden.recalls_by_depth(vectors, found)
     means = recalls.mean(axis=0)
-    depth = next(
-        depth
-        for depth in (min(depth, len(means)) for depth in depths)
-        if means[depth - 1] >= means[-1] - _DEPTH_LOSS
-    )
-    at_depth = recalls[:, depth - 1]
+    places = [min(depth + own, len(means)) for depth in _DEPTHS]
+    place = next(place for place in places if means[place - 1] >= means[-1] - _DEPTH_LOSS)
+    depth = max(1, place - own)
+    at_depth = recalls[:, place - 1]
     return EffortPoint(
         effort=search_k,
         depth=depth,

@@ -128,3 +128,16 @@ def test_a_mistake_is_named_without_a_traceback(
     assert done.exit_code in (1, 2)
     assert words in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_damaged_manifest_is_listed_as_such_and_can_be_left(lookalike_command, publish, store):
+    publish()
+    publish()
+    (manifest,) = store.glob("indexes/dresses/generations/00000002-*.json")
+    manifest.write_bytes(manifest.read_bytes()[:100])
+
+    shown = lookalike_command("index", "list", "--store", str(store))
+    assert "damaged" in shown.output
+
+    lookalike_command("index", "rollback", "dresses", "--store", str(store), "--to", "1")
+    assert listed(lookalike_command, store) == [(2, False), (1, True)]
