@@ -1,6 +1,7 @@
 """python -m embedder_service: reads the configuration, then runs one embedder until a signal."""
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from lookalike_kit.config import ConfigError
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
     """The process's exit code: 0 after a signal, 2 if it cannot start as configured."""
+    # As process 1 of a container a signal without a handler would be ignored while it loads.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         config = settings.read(EmbedderConfig, PREFIX, environment, SIBLINGS)
         logs.configure(config.log_level, "embedder")
@@ -35,4 +38,6 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
 
 
 if __name__ == "__main__":
+    # As process 1 of a container, a signal without a handler would be ignored while it loads.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     sys.exit(main())

@@ -24,14 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clookalike/v1/embedding.proto\x12\x0clookalike.v1\"-\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\x10\n\x08space_id\x18\x02 \x01(\tBQ\n\x10\x63om.lookalike.v1P\x01Z;github.com/lookalike/lookalike/gen/lookalike/v1;lookalikev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clookalike/v1/embedding.proto\x12\x0clookalike.v1\"-\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\x10\n\x08space_id\x18\x02 \x01(\tB.\n\x10\x63om.lookalike.v1P\x01Z\x18lookalike/v1;lookalikev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lookalike.v1.embedding_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
-  _globals['DESCRIPTOR']._serialized_options = b'\n\020com.lookalike.v1P\001Z;github.com/lookalike/lookalike/gen/lookalike/v1;lookalikev1'
+  _globals['DESCRIPTOR']._serialized_options = b'\n\020com.lookalike.v1P\001Z\030lookalike/v1;lookalikev1'
   _globals['_EMBEDDING']._serialized_start=46
   _globals['_EMBEDDING']._serialized_end=91
 # @@protoc_insertion_point(module_scope)
