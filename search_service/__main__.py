@@ -28,7 +28,7 @@ def main() -> int:
         config = read(SearchConfig, PREFIX, os.environ, SIBLINGS)
         serve(config)
     except ConfigError as error:
-        sys.stderr.write(f"search_service cannot start: {error}\n")
+        sys.stderr.write(f"{error}\n")
         return 2
     return 0
 
