@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SETUP := $(VENV)/.installed
 PROTOC_VENV := build/protoc-venv
+# Two processes whatever the machine: the tests start servers of their own.
+PARALLEL := -n 2 --dist loadscope
 
 .PHONY: help setup demo test check protos docs lock clean
 
@@ -30,8 +32,9 @@ $(SETUP): $(UV) requirements/dev.txt pyproject.toml
 demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=DIR, BACKBONE=resnet152)
 	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(BACKBONE),--backbone $(BACKBONE))
 
-test: $(SETUP) ## every test
-	@$(BIN)/python -m pytest -q
+test: $(SETUP) ## every test: first those without torch, in under a minute, then the others
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
+	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
 check: $(SETUP) ## style, types, boundaries, contracts, generated files
 	@$(BIN)/ruff format --check .
