@@ -10,7 +10,7 @@ PROTOC_VENV := build/protoc-venv
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test check protos docs lock clean
+.PHONY: help setup demo test bench-search check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=
 test: $(SETUP) ## every test: first those without torch, in under a minute, then the others
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
+
+bench-search: $(SETUP) ## annoy over a projection against annoy as it comes, at full size
+	@$(BIN)/python -m benchmarks.annoy_speed
 
 check: $(SETUP) ## style, types, boundaries, contracts, generated files
 	@$(BIN)/ruff format --check .

@@ -15,9 +15,11 @@ from search_service.engines.forest import Forest, build_forest
 from search_service.golden import GoldenQueries
 from search_service.manifest import EffortPoint
 
-WIDTHS = (32, 64, 128, 0)  # 0: all dimensions, annoy as it comes
+WIDTHS = (32, 48, 64, 128, 0)  # 0: all dimensions, annoy as it comes
 _DEPTHS = (20, 50, 100, 200, 400)
 _FIRST_SEARCH_K = 200
+# Steps of the effort: wide up to the recalls that callers ask for, then fine, as each costs them.
+_COARSE, _FINE, _FINE_FROM = 2.0, 1.4, 0.8
 _LEAST_GAIN = 0.0005
 _TIMED_QUERIES = 200
 _ENOUGH = 0.99  # the highest recall that a caller may ask for
@@ -102,15 +104,14 @@ def _try(
 def measure(vectors: Vectors, golden: GoldenQueries, forest: Forest) -> tuple[EffortPoint, ...]:
     """The curve of effort, recall and time, by the golden queries; each point gains recall."""
     points = [_point(vectors, golden, forest, _FIRST_SEARCH_K)]
-    search_k = 2 * _FIRST_SEARCH_K
-    while points[-1].sure_recall < _ENOUGH and search_k < 4 * len(vectors):
-        point = _point(vectors, golden, forest, search_k)
+    while points[-1].sure_recall < _ENOUGH and points[-1].effort < 2 * len(vectors):
+        step = _COARSE if points[-1].recall < _FINE_FROM else _FINE
+        point = _point(vectors, golden, forest, round(points[-1].effort * step))
         gain = point.recall - points[-1].recall
         if gain > 0:
             points.append(point)
         if gain < _LEAST_GAIN:
             break  # the projection, not the effort, is what limits it
-        search_k *= 2
     return tuple(points)
 
 

@@ -1,0 +1,1 @@
+"""One script a claim: prints a table, ends with one JSON line, keeps it under results/."""
