@@ -67,3 +67,10 @@ class AnswerTooLarge(ServiceError):
 
     status = grpc.StatusCode.INVALID_ARGUMENT
     reason = reasons.ERROR_REASON_ANSWER_TOO_LARGE
+
+
+class RecallNotReached(ServiceError):
+    """A strict call asks for more than the index was ever measured to reach."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = reasons.ERROR_REASON_RECALL_NOT_REACHED

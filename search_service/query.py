@@ -1,32 +1,20 @@
 """What a caller asks, read from the protos and checked."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from lookalike.search.v1 import search_pb2 as pb
+from lookalike.v1.embedding_pb2 import Embedding
 
 from lookalike_kit.errors import InvalidField
 from search_service.engines import Vectors
-from search_service.errors import AnswerTooLarge, UnusableVector, WrongDimension
+from search_service.errors import UnusableVector, WrongDimension
 from search_service.manifest import SHA256
 
-MAX_K = 1000
-MAX_PHOTOS_PER_ITEM = 10
-MAX_FILTERS = 16
 MAX_QUERIES = 256
-# Ids are at most 128 and 192 bytes and an item's attributes 1 KiB (the build refuses more), so
-# that these two keep every answer under the 4 MiB that clients receive by default.
-MAX_PHOTO_HITS = 10_000
-MAX_HITS_WITH_ATTRIBUTES = 1_500
-
-RECALLS = {
-    pb.ACCURACY_UNSPECIFIED: 0.99,
-    pb.ACCURACY_RECALL_90: 0.90,
-    pb.ACCURACY_RECALL_95: 0.95,
-    pb.ACCURACY_RECALL_99: 0.99,
-    pb.ACCURACY_EXACT: 1.0,
-}
+MAX_EXAMPLES = 16  # of each kind
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,24 @@ class ByItem:
     field: str
 
 
-Target = ByVector | ByItem
+@dataclass(frozen=True)
+class ByExamples:
+    """Neighbours of what is like some examples and unlike others."""
+
+    positive: tuple[ByVector | ByItem, ...]
+    negative: tuple[ByVector | ByItem, ...]
+    field: str
+
+
+Target = ByVector | ByItem | ByExamples
+
+
+@dataclass(frozen=True)
+class MaxPerValue:
+    """At most `count` hits with the same value of an attribute; items without one are free."""
+
+    attribute: str
+    count: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,12 @@ class Options:
     filters: tuple[pb.Filter, ...]
     recall: float  # 1.0: exact
     include_attributes: bool
+    exclude_item_ids: tuple[str, ...] = ()
+    minimum_similarity: float = 0.0
+    max_per_value: MaxPerValue | None = None
+    collapse_similarity: float = 0.0  # 0: nothing is collapsed
+    diversity: float = 0.0
+    strict_recall: bool = False
 
 
 def read_targets(queries: list[pb.Query], field: str) -> list[Target]:
@@ -72,64 +83,68 @@ def read_targets(queries: list[pb.Query], field: str) -> list[Target]:
 
 
 def read_target(query: pb.Query, field: str) -> Target:
-    kind = query.WhichOneof("target")
-    if kind == "embedding":
-        embedding = query.embedding
-        if not SHA256.fullmatch(embedding.space_id):
-            raise InvalidField(
-                f"{field}.embedding.space_id",
-                "the 64 hexadecimal digits that Embed returned",
-                repr(embedding.space_id[:80]),
-            )
-        return ByVector(embedding.values, embedding.space_id, f"{field}.embedding.values")
-    if kind == "item_id":
-        if not query.item_id:
-            raise InvalidField(f"{field}.item_id", "an id", "nothing")
-        return ByItem(query.item_id, f"{field}.item_id")
-    raise InvalidField(field, "an embedding or an item_id", "neither")
+    match query.WhichOneof("target"):
+        case "embedding":
+            return _by_vector(query.embedding, f"{field}.embedding")
+        case "item_id":
+            return _by_item(query.item_id, f"{field}.item_id")
+        case "examples":
+            return _by_examples(query.examples, f"{field}.examples")
+    raise InvalidField(field, "an embedding, an item_id or examples", "none of them")
 
 
 def space_of(target: Target) -> str | None:
     """The space that has to answer; None: the index's first."""
+    if isinstance(target, ByExamples):
+        examples = (*target.positive, *target.negative)
+        return next((each.space_id for each in examples if isinstance(each, ByVector)), None)
     return target.space_id if isinstance(target, ByVector) else None
 
 
-def read_options(options: pb.SearchOptions, queries: int) -> Options:
-    k = options.k if options.HasField("k") else 10
-    photos = options.photos_per_item if options.HasField("photos_per_item") else 1
-    if not 1 <= k <= MAX_K:
-        raise InvalidField("options.k", f"1 to {MAX_K}", f"{k}")
-    if not 1 <= photos <= MAX_PHOTOS_PER_ITEM:
-        raise InvalidField("options.photos_per_item", f"1 to {MAX_PHOTOS_PER_ITEM}", f"{photos}")
-    if len(options.filters) > MAX_FILTERS:
-        raise InvalidField("options.filters", f"at most {MAX_FILTERS}", f"{len(options.filters)}")
-    if options.accuracy not in RECALLS:
-        raise InvalidField("options.accuracy", "a known Accuracy", f"{options.accuracy}")
-    _check_size(queries, k, photos, options.include_attributes)
-    return Options(
-        k=k,
-        photos_per_item=photos,
-        filters=tuple(options.filters),
-        recall=RECALLS[options.accuracy],
-        include_attributes=options.include_attributes,
+def _by_vector(embedding: Embedding, field: str) -> ByVector:
+    if not SHA256.fullmatch(embedding.space_id):
+        raise InvalidField(
+            f"{field}.space_id",
+            "the 64 hexadecimal digits that Embed returned",
+            repr(embedding.space_id[:80]),
+        )
+    return ByVector(embedding.values, embedding.space_id, f"{field}.values")
+
+
+def _by_item(item_id: str, field: str) -> ByItem:
+    if not item_id:
+        raise InvalidField(field, "an id", "nothing")
+    return ByItem(item_id, field)
+
+
+def _by_examples(examples: pb.Examples, field: str) -> ByExamples:
+    target = ByExamples(
+        positive=_examples(examples.positive, f"{field}.positive", least=1),
+        negative=_examples(examples.negative, f"{field}.negative", least=0),
+        field=field,
     )
+    vectors = [e for e in (*target.positive, *target.negative) if isinstance(e, ByVector)]
+    spaces = {vector.space_id for vector in vectors}
+    if len(spaces) > 1:
+        raise InvalidField(field, "embeddings of one space", f"{len(spaces)} spaces")
+    return target
 
 
-def _check_size(queries: int, k: int, photos: int, attributes: bool) -> None:
-    if queries * k * photos > MAX_PHOTO_HITS:
-        raise AnswerTooLarge(
-            f"options.k: expected queries x k x photos_per_item of at most {MAX_PHOTO_HITS}, "
-            f"got {queries} x {k} x {photos}",
-            field="options.k",
-            limit=str(MAX_PHOTO_HITS),
-        )
-    if attributes and queries * k > MAX_HITS_WITH_ATTRIBUTES:
-        raise AnswerTooLarge(
-            "options.include_attributes: expected queries x k of at most "
-            f"{MAX_HITS_WITH_ATTRIBUTES} with attributes, got {queries} x {k}",
-            field="options.include_attributes",
-            limit=str(MAX_HITS_WITH_ATTRIBUTES),
-        )
+def _examples(
+    examples: Sequence[pb.Example], field: str, least: int
+) -> tuple[ByVector | ByItem, ...]:
+    if not least <= len(examples) <= MAX_EXAMPLES:
+        raise InvalidField(field, f"{least} to {MAX_EXAMPLES} examples", f"{len(examples)}")
+    return tuple(_example(example, f"{field}[{i}]") for i, example in enumerate(examples))
+
+
+def _example(example: pb.Example, field: str) -> ByVector | ByItem:
+    match example.WhichOneof("kind"):
+        case "embedding":
+            return _by_vector(example.embedding, f"{field}.embedding")
+        case "item_id":
+            return _by_item(example.item_id, f"{field}.item_id")
+    raise InvalidField(field, "an embedding or an item_id", "neither")
 
 
 def read_vector(target: ByVector, dimension: int) -> Vectors:

@@ -9,11 +9,13 @@ from lookalike.search.v1 import search_pb2_grpc as rpc
 
 from lookalike_kit import calls
 from lookalike_kit.errors import InvalidField
+from search_service.answer import Answer, Hit
 from search_service.catalog import Catalog
-from search_service.generation import Answers, Generation, Hit
+from search_service.generation import Answers, Generation
 from search_service.manifest import AttributeKind, Quantiles
 from search_service.metrics import SearchMetrics
-from search_service.query import read_options, read_target, read_targets, space_of
+from search_service.options import read_options
+from search_service.query import read_target, read_targets, space_of
 from search_service.segment import AttributeValue, utc
 
 MAX_ITEMS = 100
@@ -45,7 +47,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         return pb.SearchResponse(
             hits=[_hit(hit) for hit in answers.answers[0].hits],
             answered=_answered(answers),
-            shortfall=_shortfall(answers.answers[0].fewer_exist),
+            shortfall=_shortfall(answers.answers[0]),
             timings=_timings(answers),
         )
 
@@ -61,7 +63,7 @@ class SearchServicer(rpc.SearchServiceServicer):
             answers=[
                 pb.BatchAnswer(
                     hits=[_hit(hit) for hit in answer.hits],
-                    shortfall=_shortfall(answer.fewer_exist),
+                    shortfall=_shortfall(answer),
                 )
                 for answer in answers.answers
             ],
@@ -154,8 +156,10 @@ def _answered(answers: Answers) -> pb.Answered:
     )
 
 
-def _shortfall(fewer_exist: bool) -> "pb.Shortfall.ValueType":
-    return pb.SHORTFALL_FEWER_EXIST if fewer_exist else pb.SHORTFALL_UNSPECIFIED
+def _shortfall(answer: Answer) -> "pb.Shortfall.ValueType":
+    if answer.fewer_exist:
+        return pb.SHORTFALL_FEWER_EXIST
+    return pb.SHORTFALL_EFFORT_LOWERED if answer.effort_lowered else pb.SHORTFALL_UNSPECIFIED
 
 
 def _timings(answers: Answers) -> pb.SearchTimings:

@@ -13,7 +13,7 @@ from lookalike.v1.embedding_pb2 import Embedding
 
 from search_service.build import Source
 from search_service.catalog import Catalog
-from search_service.query import MAX_HITS_WITH_ATTRIBUTES, MAX_PHOTO_HITS
+from search_service.options import MAX_HITS_WITH_ATTRIBUTES, MAX_PHOTO_HITS
 
 SPACE = "a" * 64
 OTHER_SPACE = "b" * 64
@@ -403,7 +403,9 @@ def test_an_empty_request_is_refused(search, asked):
     refusal = refused(search, asked)
 
     assert (refusal.code, refusal.reason) == (INVALID, "INVALID_FIELD")
-    assert refusal.message == "query: expected an embedding or an item_id, got neither"
+    assert (
+        refusal.message == "query: expected an embedding, an item_id or examples, got none of them"
+    )
 
 
 @pytest.mark.parametrize("count", [0, 257, 1000])

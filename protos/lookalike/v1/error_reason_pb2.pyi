@@ -65,6 +65,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The service is stopping."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
     """A fault of the service."""
+    ERROR_REASON_RECALL_NOT_REACHED: _ErrorReason.ValueType  # 19
+    """The index was never measured to reach the recall asked for."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as the name without the prefix in google.rpc.ErrorInfo.reason with the
@@ -109,6 +111,8 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 17
 """The service is stopping."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """A fault of the service."""
+ERROR_REASON_RECALL_NOT_REACHED: ErrorReason.ValueType  # 19
+"""The index was never measured to reach the recall asked for."""
 global___ErrorReason = ErrorReason
 
 @typing.final

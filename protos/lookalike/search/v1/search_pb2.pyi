@@ -102,7 +102,9 @@ class _ShortfallEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     SHORTFALL_UNSPECIFIED: _Shortfall.ValueType  # 0
     """Nothing is missing."""
     SHORTFALL_FEWER_EXIST: _Shortfall.ValueType  # 1
-    """The index holds fewer items that fulfil the conditions; all of them are here."""
+    """The index holds fewer items that may be hits, by the filters and all other options; all of them are here."""
+    SHORTFALL_EFFORT_LOWERED: _Shortfall.ValueType  # 2
+    """The index was never measured to reach the accuracy asked for: it looked as hard as it was measured to."""
 
 class Shortfall(_Shortfall, metaclass=_ShortfallEnumTypeWrapper):
     """Why an answer has fewer hits than asked for, or was sought less hard."""
@@ -110,7 +112,9 @@ class Shortfall(_Shortfall, metaclass=_ShortfallEnumTypeWrapper):
 SHORTFALL_UNSPECIFIED: Shortfall.ValueType  # 0
 """Nothing is missing."""
 SHORTFALL_FEWER_EXIST: Shortfall.ValueType  # 1
-"""The index holds fewer items that fulfil the conditions; all of them are here."""
+"""The index holds fewer items that may be hits, by the filters and all other options; all of them are here."""
+SHORTFALL_EFFORT_LOWERED: Shortfall.ValueType  # 2
+"""The index was never measured to reach the accuracy asked for: it looked as hard as it was measured to."""
 global___Shortfall = Shortfall
 
 @typing.final
@@ -203,37 +207,188 @@ class Equals(google.protobuf.message.Message):
 global___Equals = Equals
 
 @typing.final
+class In(google.protobuf.message.Message):
+    """The attribute equals one of the values. A list of texts does if one of its texts is among them. A missing
+    attribute equals nothing.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    attribute: builtins.str
+    """The attribute's name, as GetIndex lists it."""
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Value]:
+        """1 to 256 values, each of the attribute's type; for a list of texts, single texts."""
+
+    def __init__(
+        self,
+        *,
+        attribute: builtins.str | None = ...,
+        values: collections.abc.Iterable[global___Value] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "values", b"values"]) -> None: ...
+
+global___In = In
+
+@typing.final
+class Range(google.protobuf.message.Message):
+    """The attribute lies within the bounds; at least one is set. Texts compare by their UTF-8 bytes. A missing
+    attribute lies nowhere.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: builtins.int
+    GREATER_THAN_FIELD_NUMBER: builtins.int
+    AT_LEAST_FIELD_NUMBER: builtins.int
+    LESS_THAN_FIELD_NUMBER: builtins.int
+    AT_MOST_FIELD_NUMBER: builtins.int
+    attribute: builtins.str
+    """The attribute's name; its type is a text, a number or a moment."""
+    @property
+    def greater_than(self) -> global___Value:
+        """Values above this one."""
+
+    @property
+    def at_least(self) -> global___Value:
+        """This value and those above."""
+
+    @property
+    def less_than(self) -> global___Value:
+        """Values below this one."""
+
+    @property
+    def at_most(self) -> global___Value:
+        """This value and those below."""
+
+    def __init__(
+        self,
+        *,
+        attribute: builtins.str | None = ...,
+        greater_than: global___Value | None = ...,
+        at_least: global___Value | None = ...,
+        less_than: global___Value | None = ...,
+        at_most: global___Value | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["at_least", b"at_least", "at_most", b"at_most", "greater_than", b"greater_than", "less_than", b"less_than", "lower", b"lower", "upper", b"upper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["at_least", b"at_least", "at_most", b"at_most", "attribute", b"attribute", "greater_than", b"greater_than", "less_than", b"less_than", "lower", b"lower", "upper", b"upper"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["lower", b"lower"]) -> typing.Literal["greater_than", "at_least"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["upper", b"upper"]) -> typing.Literal["less_than", "at_most"] | None: ...
+
+global___Range = Range
+
+@typing.final
+class Missing(google.protobuf.message.Message):
+    """The attribute is missing. An empty list of texts is there."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: builtins.int
+    attribute: builtins.str
+    """The attribute's name, as GetIndex lists it."""
+    def __init__(
+        self,
+        *,
+        attribute: builtins.str | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute", b"attribute"]) -> None: ...
+
+global___Missing = Missing
+
+@typing.final
+class FilterList(google.protobuf.message.Message):
+    """Several conditions."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILTERS_FIELD_NUMBER: builtins.int
+    @property
+    def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Filter]:
+        """At least one."""
+
+    def __init__(
+        self,
+        *,
+        filters: collections.abc.Iterable[global___Filter] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["filters", b"filters"]) -> None: ...
+
+global___FilterList = FilterList
+
+@typing.final
 class Filter(google.protobuf.message.Message):
-    """A condition on an item."""
+    """A condition on an item: true or false of each, never unknown. A comparison with a missing attribute is false,
+    so that none_of of it is true: add Missing to the list to leave those items out as well. At most 8 levels deep.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     EQUALS_FIELD_NUMBER: builtins.int
+    IS_IN_FIELD_NUMBER: builtins.int
+    RANGE_FIELD_NUMBER: builtins.int
+    MISSING_FIELD_NUMBER: builtins.int
+    ALL_OF_FIELD_NUMBER: builtins.int
+    ANY_OF_FIELD_NUMBER: builtins.int
+    NONE_OF_FIELD_NUMBER: builtins.int
     @property
     def equals(self) -> global___Equals:
         """Equality."""
+
+    @property
+    def is_in(self) -> global___In:
+        """One of several values."""
+
+    @property
+    def range(self) -> global___Range:
+        """Between bounds."""
+
+    @property
+    def missing(self) -> global___Missing:
+        """No value."""
+
+    @property
+    def all_of(self) -> global___FilterList:
+        """True if all of these are."""
+
+    @property
+    def any_of(self) -> global___FilterList:
+        """True if at least one of these is."""
+
+    @property
+    def none_of(self) -> global___FilterList:
+        """True if none of these is."""
 
     def __init__(
         self,
         *,
         equals: global___Equals | None = ...,
+        is_in: global___In | None = ...,
+        range: global___Range | None = ...,
+        missing: global___Missing | None = ...,
+        all_of: global___FilterList | None = ...,
+        any_of: global___FilterList | None = ...,
+        none_of: global___FilterList | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["condition", b"condition", "equals", b"equals"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["condition", b"condition", "equals", b"equals"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["condition", b"condition"]) -> typing.Literal["equals"] | None: ...
+    def HasField(self, field_name: typing.Literal["all_of", b"all_of", "any_of", b"any_of", "condition", b"condition", "equals", b"equals", "is_in", b"is_in", "missing", b"missing", "none_of", b"none_of", "range", b"range"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["all_of", b"all_of", "any_of", b"any_of", "condition", b"condition", "equals", b"equals", "is_in", b"is_in", "missing", b"missing", "none_of", b"none_of", "range", b"range"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["condition", b"condition"]) -> typing.Literal["equals", "is_in", "range", "missing", "all_of", "any_of", "none_of"] | None: ...
 
 global___Filter = Filter
 
 @typing.final
-class Query(google.protobuf.message.Message):
-    """What to find neighbours of."""
+class Example(google.protobuf.message.Message):
+    """What to be like, or unlike."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     EMBEDDING_FIELD_NUMBER: builtins.int
     ITEM_ID_FIELD_NUMBER: builtins.int
     item_id: builtins.str
-    """An item of the index: the nearest over all its photos. It is left out of the answer."""
+    """An item of the index: the mean of its photos' vectors, at most 64 of them, evenly chosen."""
     @property
     def embedding(self) -> lookalike.v1.embedding_pb2.Embedding:
         """A vector, as Embed returned it."""
@@ -244,15 +399,100 @@ class Query(google.protobuf.message.Message):
         embedding: lookalike.v1.embedding_pb2.Embedding | None = ...,
         item_id: builtins.str | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["embedding", b"embedding", "item_id", b"item_id", "target", b"target"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["embedding", b"embedding", "item_id", b"item_id", "target", b"target"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["embedding", "item_id"] | None: ...
+    def HasField(self, field_name: typing.Literal["embedding", b"embedding", "item_id", b"item_id", "kind", b"kind"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["embedding", b"embedding", "item_id", b"item_id", "kind", b"kind"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["kind", b"kind"]) -> typing.Literal["embedding", "item_id"] | None: ...
+
+global___Example = Example
+
+@typing.final
+class Examples(google.protobuf.message.Message):
+    """Like these and unlike those, all of one space. The query is the mean of the positive examples less half the mean
+    of the negative ones, each example and the result at length 1. Items named as examples are left out of the answer.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    POSITIVE_FIELD_NUMBER: builtins.int
+    NEGATIVE_FIELD_NUMBER: builtins.int
+    @property
+    def positive(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Example]:
+        """What to be like: 1 to 16."""
+
+    @property
+    def negative(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Example]:
+        """What to be unlike: at most 16."""
+
+    def __init__(
+        self,
+        *,
+        positive: collections.abc.Iterable[global___Example] | None = ...,
+        negative: collections.abc.Iterable[global___Example] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["negative", b"negative", "positive", b"positive"]) -> None: ...
+
+global___Examples = Examples
+
+@typing.final
+class MaxPerValue(google.protobuf.message.Message):
+    """At most so many hits with the same value of an attribute."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    attribute: builtins.str
+    """The attribute's name, of any type but a list. Items that miss it are not counted."""
+    count: builtins.int
+    """The most hits a value, 1 to 1000."""
+    def __init__(
+        self,
+        *,
+        attribute: builtins.str | None = ...,
+        count: builtins.int | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute", b"attribute", "count", b"count"]) -> None: ...
+
+global___MaxPerValue = MaxPerValue
+
+@typing.final
+class Query(google.protobuf.message.Message):
+    """What to find neighbours of."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EMBEDDING_FIELD_NUMBER: builtins.int
+    ITEM_ID_FIELD_NUMBER: builtins.int
+    EXAMPLES_FIELD_NUMBER: builtins.int
+    item_id: builtins.str
+    """An item of the index: the nearest over all its photos. It is left out of the answer."""
+    @property
+    def embedding(self) -> lookalike.v1.embedding_pb2.Embedding:
+        """A vector, as Embed returned it."""
+
+    @property
+    def examples(self) -> global___Examples:
+        """Like some, unlike others."""
+
+    def __init__(
+        self,
+        *,
+        embedding: lookalike.v1.embedding_pb2.Embedding | None = ...,
+        item_id: builtins.str | None = ...,
+        examples: global___Examples | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["embedding", b"embedding", "examples", b"examples", "item_id", b"item_id", "target", b"target"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["embedding", b"embedding", "examples", b"examples", "item_id", b"item_id", "target", b"target"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["target", b"target"]) -> typing.Literal["embedding", "item_id", "examples"] | None: ...
 
 global___Query = Query
 
 @typing.final
 class SearchOptions(google.protobuf.message.Message):
-    """How to answer; the same for every query of a call."""
+    """How to answer; the same for every query of a call. Items that fulfil the filters and are not excluded are ranked by
+    their nearest photo; those below minimum_similarity are dropped; from the nearest on, each is taken unless
+    max_per_value or collapse_similarity forbids it; diversity chooses and orders k of those taken.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -261,6 +501,12 @@ class SearchOptions(google.protobuf.message.Message):
     FILTERS_FIELD_NUMBER: builtins.int
     ACCURACY_FIELD_NUMBER: builtins.int
     INCLUDE_ATTRIBUTES_FIELD_NUMBER: builtins.int
+    EXCLUDE_ITEM_IDS_FIELD_NUMBER: builtins.int
+    MINIMUM_SIMILARITY_FIELD_NUMBER: builtins.int
+    MAX_PER_VALUE_FIELD_NUMBER: builtins.int
+    COLLAPSE_SIMILARITY_FIELD_NUMBER: builtins.int
+    DIVERSITY_FIELD_NUMBER: builtins.int
+    STRICT_RECALL_FIELD_NUMBER: builtins.int
     k: builtins.int
     """The most items to return, 1 to 1000; unset means 10."""
     photos_per_item: builtins.int
@@ -269,9 +515,34 @@ class SearchOptions(google.protobuf.message.Message):
     """How sure the answer should be."""
     include_attributes: builtins.bool
     """Whether hits carry their attributes."""
+    minimum_similarity: builtins.float
+    """The least similarity of a hit, from 0 to 1; 0 leaves none out. Where it leaves fewer than k, that is proved by
+    comparing every vector.
+    """
+    collapse_similarity: builtins.float
+    """An item is left out if the similarity of its nearest photo to an earlier hit's nearest photo reaches this, above 0
+    to 1; 0 leaves none out. 1 leaves out copies (compared to within 1e-6).
+    """
+    diversity: builtins.float
+    """From 0, the nearest, to 1, the most unlike one another. Each next hit is the one of greatest (1 - diversity) x
+    similarity to the query - diversity x the greatest similarity to a hit before it (maximal marginal relevance),
+    among the 4 x k nearest, at most 1000, that may be taken.
+    """
+    strict_recall: builtins.bool
+    """Refuse with RECALL_NOT_REACHED where the index was never measured to reach the accuracy asked for, instead of
+    looking as hard as it can and saying SHORTFALL_EFFORT_LOWERED.
+    """
     @property
     def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Filter]:
-        """Conditions that every hit fulfils, all of them; at most 16."""
+        """Conditions that every hit fulfils, all of them; at most 16, and 64 with those nested in them."""
+
+    @property
+    def exclude_item_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Items that are left out of every answer, at most 1000. Those that the index does not hold change nothing."""
+
+    @property
+    def max_per_value(self) -> global___MaxPerValue:
+        """At most so many hits with the same value of an attribute."""
 
     def __init__(
         self,
@@ -281,9 +552,15 @@ class SearchOptions(google.protobuf.message.Message):
         filters: collections.abc.Iterable[global___Filter] | None = ...,
         accuracy: global___Accuracy.ValueType | None = ...,
         include_attributes: builtins.bool | None = ...,
+        exclude_item_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        minimum_similarity: builtins.float | None = ...,
+        max_per_value: global___MaxPerValue | None = ...,
+        collapse_similarity: builtins.float | None = ...,
+        diversity: builtins.float | None = ...,
+        strict_recall: builtins.bool | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_k", b"_k", "_photos_per_item", b"_photos_per_item", "k", b"k", "photos_per_item", b"photos_per_item"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_k", b"_k", "_photos_per_item", b"_photos_per_item", "accuracy", b"accuracy", "filters", b"filters", "include_attributes", b"include_attributes", "k", b"k", "photos_per_item", b"photos_per_item"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_k", b"_k", "_photos_per_item", b"_photos_per_item", "k", b"k", "max_per_value", b"max_per_value", "photos_per_item", b"photos_per_item"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_k", b"_k", "_photos_per_item", b"_photos_per_item", "accuracy", b"accuracy", "collapse_similarity", b"collapse_similarity", "diversity", b"diversity", "exclude_item_ids", b"exclude_item_ids", "filters", b"filters", "include_attributes", b"include_attributes", "k", b"k", "max_per_value", b"max_per_value", "minimum_similarity", b"minimum_similarity", "photos_per_item", b"photos_per_item", "strict_recall", b"strict_recall"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_k", b"_k"]) -> typing.Literal["k"] | None: ...
     @typing.overload
@@ -350,7 +627,7 @@ global___PhotoHit = PhotoHit
 
 @typing.final
 class Hit(google.protobuf.message.Message):
-    """An item near the query, the nearest first; ties by id."""
+    """An item near the query."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -443,7 +720,7 @@ class SearchTimings(google.protobuf.message.Message):
     candidates_micros: builtins.int
     """Finding candidates, in microseconds."""
     rerank_micros: builtins.int
-    """Comparing candidates exactly, in microseconds."""
+    """Comparing candidates exactly and choosing among them, in microseconds."""
     def __init__(
         self,
         *,
@@ -470,7 +747,7 @@ class SearchResponse(google.protobuf.message.Message):
     """Whether something is missing."""
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hit]:
-        """The hits, the nearest first."""
+        """The hits, the nearest first, ties by id; with diversity, in the order chosen."""
 
     @property
     def answered(self) -> global___Answered:
@@ -536,7 +813,7 @@ class BatchAnswer(google.protobuf.message.Message):
     """Whether something is missing."""
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hit]:
-        """The hits, the nearest first."""
+        """The hits, the nearest first, ties by id; with diversity, in the order chosen."""
 
     def __init__(
         self,

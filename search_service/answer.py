@@ -1,0 +1,43 @@
+"""What comes of a query."""
+
+from dataclasses import dataclass
+
+from search_service.segment import AttributeValue
+
+
+@dataclass(frozen=True)
+class PhotoHit:
+    photo_id: str
+    distance: float  # Euclidean, between vectors of length 1
+
+    @property
+    def similarity(self) -> float:
+        return max(0.0, 1.0 - self.distance * self.distance / 2.0)
+
+
+@dataclass(frozen=True)
+class Hit:
+    item_id: str
+    photos: tuple[PhotoHit, ...]  # the nearest first
+    attributes: dict[str, AttributeValue]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hits of one query; `fewer_exist`: these are all that may be.
+
+    effort_lowered: the engine was never measured to reach the recall asked for.
+    """
+
+    hits: tuple[Hit, ...]
+    fewer_exist: bool
+    effort_lowered: bool = False
+
+
+@dataclass
+class Stages:
+    """Nanoseconds a call spent in each stage."""
+
+    filter: int = 0
+    candidates: int = 0
+    rerank: int = 0
