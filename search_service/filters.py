@@ -53,7 +53,7 @@ def grouped_values(
     segment: MappedSegment, manifest: Manifest, name: str, field: str
 ) -> pa.ChunkedArray:
     """An attribute of one value an item, in a form whose values compare as plain Python."""
-    kind = _kind(manifest, name, field)
+    kind = _kind(manifest, name, f"{field}.attribute")
     if kind not in _SINGLE:
         raise _wrong_type(name, kind, _SINGLE, field)
     column = segment.attribute(name)
