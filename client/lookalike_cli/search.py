@@ -1,5 +1,6 @@
 """`lookalike search`: the neighbours of a photo or an item."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import click
 from lookalike.search.v1 import search_pb2
-from lookalike_client import Accuracy, Answer, AttributeValue, Client, Hit, SearchOptions
+from lookalike_client import Accuracy, Answer, AttributeValue, Client, Hit, SearchOptions, filters
 
 from lookalike_cli.addresses import connect, connection_options
 from lookalike_cli.printing import json_option, print_json, print_table
@@ -20,6 +21,15 @@ _READERS: Mapping[int, Callable[[str], AttributeValue]] = {
     search_pb2.ATTRIBUTE_TYPE_BOOL: lambda text: {"true": True, "false": False}[text.lower()],
     search_pb2.ATTRIBUTE_TYPE_TIMESTAMP: lambda text: datetime.fromisoformat(text).astimezone(),
 }
+_COMPARISONS: Mapping[str, Callable[[str, AttributeValue], filters.Filter]] = {
+    "=": filters.equal,
+    ">=": lambda name, value: filters.between(name, at_least=value),
+    "<=": lambda name, value: filters.between(name, at_most=value),
+    ">": lambda name, value: filters.between(name, above=value),
+    "<": lambda name, value: filters.between(name, below=value),
+}
+_CONDITION = re.compile(r"([^=<>]+)(>=|<=|=|>|<)(.*)", re.DOTALL)
+_SHARE = click.FloatRange(0.0, 1.0)
 
 
 @click.command()
@@ -32,7 +42,21 @@ _READERS: Mapping[int, Callable[[str], AttributeValue]] = {
     "--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many items."
 )
 @click.option(
-    "--where", multiple=True, metavar="NAME=VALUE", help="Only items with this attribute."
+    "--where",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only items with this attribute; also NAME>=VALUE, <=, >, <.",
+)
+@click.option("--exclude", multiple=True, metavar="ID", help="Leave this item out.")
+@click.option(
+    "--min-similarity", default=0.0, type=_SHARE, help="The least similarity, from 0 to 1."
+)
+@click.option("--max-per", metavar="NAME=N", help="At most N items with one value of NAME.")
+@click.option(
+    "--diversity",
+    default=0.0,
+    type=_SHARE,
+    help="From 0, the nearest, to 1, the most unlike one another.",
 )
 @click.option(
     "--accuracy",
@@ -47,6 +71,10 @@ def command(
     index: str | None,
     k: int,
     where: tuple[str, ...],
+    exclude: tuple[str, ...],
+    min_similarity: float,
+    max_per: str | None,
+    diversity: float,
     accuracy: str | None,
     embedder: str | None,
     search: str | None,
@@ -57,7 +85,8 @@ def command(
 
     \b
     lookalike search photo.jpg
-    lookalike search photo.jpg --k 5 --where colour=red --where category=dress
+    lookalike search photo.jpg --k 5 --where colour=red --where "price<50"
+    lookalike search photo.jpg --min-similarity 0.7 --max-per category=2 --diversity 0.3
     lookalike search --item d-17 --accuracy exact
     """
     if (photo is None) == (item is None):
@@ -67,7 +96,11 @@ def command(
         name = index or only_index(client)
         options: SearchOptions = {
             "k": k,
-            "where": parse_conditions(client, name, where),
+            "filters": parse_conditions(client, name, where),
+            "exclude": exclude,
+            "minimum_similarity": min_similarity,
+            "max_per_value": parse_cap(max_per),
+            "diversity": diversity,
             "accuracy": Accuracy(accuracy) if accuracy else None,
             "include_attributes": True,
         }
@@ -90,31 +123,39 @@ def only_index(client: Client) -> str:
     raise click.UsageError(f"--index: expected one of {', '.join(names)}, got none")
 
 
-def parse_conditions(
-    client: Client, index: str, where: tuple[str, ...]
-) -> dict[str, AttributeValue]:
-    """{"colour": "red"} from ("colour=red",), each value of its attribute's type."""
+def parse_conditions(client: Client, index: str, where: tuple[str, ...]) -> list[filters.Filter]:
+    """Conditions from ("colour=red", "price<50"), each value of its attribute's type."""
     if not where:
-        return {}
+        return []
     attributes = client.index(index).served[0].attributes
     types = {attribute.name: attribute.type for attribute in attributes}
-    return dict(_condition(text, types) for text in where)
+    return [_condition(text, types) for text in where]
 
 
-def _condition(
-    text: str, types: dict[str, search_pb2.AttributeType.ValueType]
-) -> tuple[str, AttributeValue]:
-    name, equals, value = text.partition("=")
-    if not equals:
+def parse_cap(text: str | None) -> tuple[str, int] | None:
+    """("brand", 2) from "brand=2"."""
+    if text is None:
+        return None
+    name, _, count = text.rpartition("=")
+    if not name or not count.isdecimal():
+        raise click.UsageError(f"--max-per: expected NAME=N, got {text!r}")
+    return name, int(count)
+
+
+def _condition(text: str, types: dict[str, search_pb2.AttributeType.ValueType]) -> filters.Filter:
+    parts = _CONDITION.fullmatch(text)
+    if parts is None:
         raise click.UsageError(f"--where: expected NAME=VALUE, got {text!r}")
+    name, comparison, value = parts.groups()
     if name not in types:
         known = ", ".join(sorted(types)) or "no attributes"
         raise click.UsageError(f"--where: expected an attribute ({known}), got {name!r}")
     try:
-        return name, _READERS[types[name]](value)
+        wanted = _READERS[types[name]](value)
     except (KeyError, ValueError) as error:
         kind = search_pb2.AttributeType.Name(types[name]).removeprefix("ATTRIBUTE_TYPE_").lower()
         raise click.UsageError(f"--where: expected {name} as {kind}, got {value!r}") from error
+    return _COMPARISONS[comparison](name, wanted)
 
 
 def _print(index: str, answer: Answer) -> None:

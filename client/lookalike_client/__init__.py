@@ -9,6 +9,7 @@ with Client(embedder="dns:///embedder:50051", search="dns:///search:50061") as c
 
 from lookalike.v1.embedding_pb2 import Embedding
 
+from lookalike_client import filters
 from lookalike_client._answers import Answer, Hit, Item, Photo
 from lookalike_client._channel import service_config
 from lookalike_client._client import Client, Region
@@ -19,6 +20,7 @@ from lookalike_client._errors import (
     LookalikeError,
     NotFound,
     Overloaded,
+    RecallNotReached,
     ServiceFault,
     Unavailable,
     WrongSpace,
@@ -41,10 +43,12 @@ __all__ = [
     "NotFound",
     "Overloaded",
     "Photo",
+    "RecallNotReached",
     "Region",
     "SearchOptions",
     "ServiceFault",
     "Unavailable",
     "WrongSpace",
+    "filters",
     "service_config",
 ]

@@ -99,6 +99,25 @@ class Client:
         call, message = self._begin_search(options)
         return self._search(index, query, call, message)
 
+    def search_examples(
+        self,
+        index: str,
+        positive: Sequence[Embedding | str],
+        negative: Sequence[Embedding | str] = (),
+        **options: Unpack[SearchOptions],
+    ) -> Answer:
+        """The items most like some examples and unlike others; a text is an item's id.
+
+        positive: 1 to 16, negative: at most 16, all of one space. The query is the mean of the
+        positive ones less half the mean of the negative ones. Items named are left out.
+        """
+        examples = search_pb2.Examples(
+            positive=[_example(each) for each in positive],
+            negative=[_example(each) for each in negative],
+        )
+        call, message = self._begin_search(options)
+        return self._search(index, search_pb2.Query(examples=examples), call, message)
+
     def search_batch(
         self, index: str, queries: Sequence[Embedding | str], **options: Unpack[SearchOptions]
     ) -> list[Answer]:
@@ -216,6 +235,12 @@ class Client:
         request = search_pb2.SearchRequest(index=index, query=query, options=options)
         reply = call.send(self._searcher.Search, request)
         return _answers.answer(reply, reply.answered, reply.timings, call.request_id)
+
+
+def _example(example: Embedding | str) -> search_pb2.Example:
+    if isinstance(example, str):
+        return search_pb2.Example(item_id=example)
+    return search_pb2.Example(embedding=example)
 
 
 def _query(query: Embedding | str) -> search_pb2.Query:

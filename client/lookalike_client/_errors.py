@@ -96,6 +96,10 @@ class WrongSpace(LookalikeError):
     """The vector was made by another model than the index. Embed the image again."""
 
 
+class RecallNotReached(LookalikeError):
+    """The index was never measured to reach the accuracy that a strict call asks for."""
+
+
 class Unavailable(LookalikeError):
     """No replica could answer, after gRPC's own retries. Do without, or try later."""
 
@@ -120,6 +124,13 @@ _BY_STATUS: Mapping[grpc.StatusCode, type[LookalikeError]] = {
     grpc.StatusCode.CANCELLED: Unavailable,  # a replica that stopped before it had answered
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+}
+
+
+# What is FAILED_PRECONDITION is each another matter.
+_BY_REASON: Mapping[str, type[LookalikeError]] = {
+    "SPACE_NOT_SERVED": WrongSpace,
+    "RECALL_NOT_REACHED": RecallNotReached,
 }
 
 
@@ -158,9 +169,7 @@ def image_failed(image_error: Any, position: int, request_id: str) -> ImageFaile
 
 
 def _kind(status: grpc.StatusCode, reason: str) -> type[LookalikeError]:
-    if reason == "SPACE_NOT_SERVED":
-        return WrongSpace
-    return _BY_STATUS.get(status, ServiceFault)
+    return _BY_REASON.get(reason) or _BY_STATUS.get(status, ServiceFault)
 
 
 def _details(trailers: Sequence[tuple[str, str | bytes]]) -> Sequence[Any]:

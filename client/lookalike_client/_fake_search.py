@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from lookalike.search.v1 import search_pb2, search_pb2_grpc
 from lookalike.v1.embedding_pb2 import Embedding
 
+from lookalike_client._fake_choice import Candidate, choose
 from lookalike_client._fake_embedder import request_id
+from lookalike_client._fake_filters import fulfils
 from lookalike_client._refusals import Context, Refusal
-from lookalike_client._values import AttributeValue, from_value, to_value
+from lookalike_client._values import AttributeValue, to_value
 
 GENERATION = 1
 
@@ -109,34 +111,64 @@ class FakeSearch(search_pb2_grpc.SearchServiceServicer):
     ) -> search_pb2.BatchAnswer:
         if index != self.index:
             raise self._unknown_index(index)
-        examples, excluded = self._examples(query)
-        items = [item for item in self.items.values() if item.item_id != excluded]
-        wanted = [item for item in items if all(_fulfils(item, one) for one in options.filters)]
+        near_to, excluded = self._meaning(query)
+        excluded |= set(options.exclude_item_ids)
+        items = [item for item in self.items.values() if item.item_id not in excluded]
+        wanted = [
+            item for item in items if all(fulfils(item.attributes, one) for one in options.filters)
+        ]
         count = options.k if options.HasField("k") else 10
         photos = options.photos_per_item if options.HasField("photos_per_item") else 1
-        hits = [_hit(item, examples, photos, options.include_attributes) for item in wanted]
+        hits = [_hit(item, near_to, photos, options.include_attributes) for item in wanted]
         hits.sort(key=lambda hit: (hit.photos[0].distance, hit.item_id))
-        fewer = search_pb2.SHORTFALL_FEWER_EXIST if len(hits) < count else None
-        return search_pb2.BatchAnswer(hits=hits[:count], shortfall=fewer)
+        chosen = choose([self._candidate(hit, options) for hit in hits], count, options)
+        fewer = search_pb2.SHORTFALL_FEWER_EXIST if len(chosen) < count else None
+        return search_pb2.BatchAnswer(hits=chosen, shortfall=fewer)
 
-    def _examples(self, query: search_pb2.Query) -> tuple[list[list[float]], str]:
-        """The vectors to be near to, and the item to leave out."""
-        if query.WhichOneof("target") == "item_id":
-            if query.item_id not in self.items:
-                raise Refusal(
-                    reason="UNKNOWN_ITEM",
-                    message=f"item_id: expected an item of {self.index}, got {query.item_id!r}",
-                    metadata={"index": self.index, "item_id": query.item_id},
-                )
-            photos = self.items[query.item_id].photos.values()
-            return [_unpacked(photo) for photo in photos], query.item_id
-        if query.embedding.space_id != self.space_id:
+    def _candidate(self, hit: search_pb2.Hit, options: search_pb2.SearchOptions) -> Candidate:
+        item = self.items[hit.item_id]
+        vector = _unpacked(item.photos[hit.photos[0].photo_id])
+        return Candidate(hit, vector, item.attributes.get(options.max_per_value.attribute))
+
+    def _meaning(self, query: search_pb2.Query) -> tuple[list[list[float]], set[str]]:
+        """The vectors to be near to, and the items to leave out."""
+        match query.WhichOneof("target"):
+            case "item_id":
+                return self._photos(query.item_id), {query.item_id}
+            case "examples":
+                return self._between(query.examples)
+        return [self._vector(query.embedding)], set()
+
+    def _between(self, examples: search_pb2.Examples) -> tuple[list[list[float]], set[str]]:
+        vector = _mean([self._example(each) for each in examples.positive])
+        if examples.negative:
+            unlike = _mean([self._example(each) for each in examples.negative])
+            vector = [value - away / 2 for value, away in zip(vector, unlike, strict=True)]
+        named = {each.item_id for each in (*examples.positive, *examples.negative)}
+        return [_unit(vector)], named
+
+    def _example(self, example: search_pb2.Example) -> list[float]:
+        if example.WhichOneof("kind") == "item_id":
+            return _unit(_mean(self._photos(example.item_id)))
+        return self._vector(example.embedding)
+
+    def _photos(self, item_id: str) -> list[list[float]]:
+        if item_id not in self.items:
+            raise Refusal(
+                reason="UNKNOWN_ITEM",
+                message=f"item_id: expected an item of {self.index}, got {item_id!r}",
+                metadata={"index": self.index, "item_id": item_id},
+            )
+        return [_unpacked(photo) for photo in self.items[item_id].photos.values()]
+
+    def _vector(self, embedding: Embedding) -> list[float]:
+        if embedding.space_id != self.space_id:
             raise Refusal(
                 reason="SPACE_NOT_SERVED",
-                message=f"space_id: expected {self.space_id}, got {query.embedding.space_id!r}",
-                metadata={"space_id": query.embedding.space_id, "served": self.space_id},
+                message=f"space_id: expected {self.space_id}, got {embedding.space_id!r}",
+                metadata={"space_id": embedding.space_id, "served": self.space_id},
             )
-        return [_unpacked(query.embedding)], ""
+        return _unpacked(embedding)
 
     def _unknown_index(self, name: str) -> Refusal:
         message = f"index: expected {self.index}, got {name!r}"
@@ -158,16 +190,10 @@ def _attribute_type(value: AttributeValue) -> search_pb2.AttributeType.ValueType
     return search_pb2.AttributeType.Value(f"ATTRIBUTE_TYPE_{name}")
 
 
-def _fulfils(item: FakeItem, condition: search_pb2.Filter) -> bool:
-    wanted = from_value(condition.equals.value)
-    value = item.attributes.get(condition.equals.attribute)
-    return wanted in value if isinstance(value, tuple) else wanted == value
-
-
 def _hit(
-    item: FakeItem, examples: list[list[float]], photos: int, with_attributes: bool
+    item: FakeItem, near_to: list[list[float]], photos: int, with_attributes: bool
 ) -> search_pb2.Hit:
-    near = [_photo_hit(photo_id, item.photos[photo_id], examples) for photo_id in item.photos]
+    near = [_photo_hit(photo_id, item.photos[photo_id], near_to) for photo_id in item.photos]
     near.sort(key=lambda photo: (photo.distance, photo.photo_id))
     attributes = item.attributes if with_attributes else {}
     return search_pb2.Hit(
@@ -178,10 +204,10 @@ def _hit(
 
 
 def _photo_hit(
-    photo_id: str, embedding: Embedding, examples: list[list[float]]
+    photo_id: str, embedding: Embedding, near_to: list[list[float]]
 ) -> search_pb2.PhotoHit:
     vector = _unpacked(embedding)
-    distance = min(math.dist(vector, example) for example in examples)
+    distance = min(math.dist(vector, other) for other in near_to)
     similarity = max(0.0, 1 - distance**2 / 2)
     return search_pb2.PhotoHit(photo_id=photo_id, similarity=similarity, distance=distance)
 
@@ -193,6 +219,15 @@ def _item_message(item: FakeItem) -> search_pb2.Item:
         photo_count=len(item.photos),
         attributes={name: to_value(value) for name, value in item.attributes.items()},
     )
+
+
+def _mean(vectors: list[list[float]]) -> list[float]:
+    return [sum(values) / len(vectors) for values in zip(*vectors, strict=True)]
+
+
+def _unit(vector: list[float]) -> list[float]:
+    length = math.hypot(*vector)
+    return [value / length for value in vector]
 
 
 def _unpacked(embedding: Embedding) -> list[float]:

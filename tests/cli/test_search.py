@@ -33,7 +33,9 @@ def test_an_item_finds_the_others(lookalike_command, reachable, printed):
     assert [hit["item_id"] for hit in answer["hits"]] == ["d-2"]
 
 
-@pytest.mark.parametrize("where", ["colour=red", "price=19.5", "new=true"])
+@pytest.mark.parametrize(
+    "where", ["colour=red", "price=19.5", "new=true", "price>=19.5", "price<20", "colour>blue"]
+)
 def test_a_condition_takes_its_attributes_type(lookalike_command, reachable, photo, printed, where):
     result = lookalike_command("search", photo, "--json", "--where", where, *reachable)
 
@@ -53,6 +55,39 @@ def test_a_condition_that_cannot_be_meant_is_refused(
     lookalike_command, reachable, photo, where, said
 ):
     result = lookalike_command("search", photo, "--where", where, *reachable)
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--exclude", "d-1"), ["d-2"]),
+        (("--min-similarity", "0.9"), ["d-1"]),
+        (("--max-per", "colour=1"), ["d-1", "d-2"]),
+        (("--diversity", "1"), ["d-1", "d-2"]),
+        (("--where", "price>19.5"), []),
+    ],
+)
+def test_an_option_changes_the_answer(lookalike_command, reachable, photo, printed, options, found):
+    answer = printed(lookalike_command("search", photo, "--json", *options, *reachable))
+
+    assert [hit["item_id"] for hit in answer["hits"]] == found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--max-per", "colour"), "--max-per: expected NAME=N, got 'colour'"),
+        (("--max-per", "colour=some"), "--max-per: expected NAME=N, got 'colour=some'"),
+        (("--diversity", "2"), "2.0 is not in the range 0.0<=x<=1.0"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused(
+    lookalike_command, reachable, photo, options, said
+):
+    result = lookalike_command("search", photo, *options, *reachable)
 
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())

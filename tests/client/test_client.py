@@ -13,6 +13,7 @@ from lookalike_client import (
     Region,
     Unavailable,
     WrongSpace,
+    filters,
 )
 
 
@@ -131,7 +132,14 @@ def test_every_option_reaches_the_service(client, services):
         "d-1",
         k=3,
         where={"colour": "red"},
+        filters=[filters.missing("price")],
+        exclude=["d-9"],
+        minimum_similarity=0.25,
+        max_per_value=("colour", 2),
+        collapse_similarity=0.75,
+        diversity=0.5,
         accuracy=Accuracy.EXACT,
+        strict_recall=True,
         photos_per_item=2,
         include_attributes=True,
     )
@@ -140,6 +148,25 @@ def test_every_option_reaches_the_service(client, services):
     assert (options.k, options.photos_per_item, options.include_attributes) == (3, 2, True)
     assert options.accuracy == search_pb2.ACCURACY_EXACT
     assert options.filters[0].equals.value.string_value == "red"
+    assert options.filters[1].missing.attribute == "price"
+    assert options.exclude_item_ids == ["d-9"]
+    assert (options.max_per_value.attribute, options.max_per_value.count) == ("colour", 2)
+    shares = (options.minimum_similarity, options.collapse_similarity, options.diversity)
+    assert shares == (0.25, 0.75, 0.5)
+    assert options.strict_recall
+    assert len(options.ListFields()) == len(options.DESCRIPTOR.fields)
+
+
+def test_examples_are_items_or_embeddings_and_left_out(client, services):
+    [like, unlike] = client.embed([b"two", b"three"])
+
+    answer = client.search_examples("dresses", ["d-1", like], [unlike])
+
+    assert [hit.item_id for hit in answer.hits] == ["d-2", "d-3"]
+    examples = services.search.requests[-1].query.examples
+    assert examples.positive[0].item_id == "d-1"
+    assert examples.positive[1].embedding == like
+    assert [each.embedding for each in examples.negative] == [unlike]
 
 
 def test_a_mistyped_option_is_refused_before_anything_is_sent(client, services):

@@ -1,7 +1,7 @@
 import inspect
 
 import lookalike_client
-from lookalike_client import testing
+from lookalike_client import filters, testing
 
 
 def test_the_client_exports_exactly_this():
@@ -20,13 +20,29 @@ def test_the_client_exports_exactly_this():
         "NotFound",
         "Overloaded",
         "Photo",
+        "RecallNotReached",
         "Region",
         "SearchOptions",
         "ServiceFault",
         "Unavailable",
         "WrongSpace",
+        "filters",
         "service_config",
     ]
+
+
+def test_the_filters_are_exactly_these():
+    assert sorted(filters.__all__) == [
+        "Filter",
+        "all_of",
+        "any_of",
+        "between",
+        "equal",
+        "missing",
+        "none_of",
+        "one_of",
+    ]
+    assert all(getattr(filters, name).__doc__ for name in set(filters.__all__) - {"Filter"})
 
 
 def test_the_fakes_export_exactly_this():
@@ -53,6 +69,7 @@ def test_a_client_can_do_exactly_this():
         "items",
         "search",
         "search_batch",
+        "search_examples",
         "search_item",
         "similar",
     ]

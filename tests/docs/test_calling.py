@@ -28,6 +28,7 @@ def services():
     with FakeServices(index="dresses") as fakes:
         fakes.add("d-1", {"d-1/front.jpg": PHOTO}, colour="red")
         fakes.add("d-2", {"d-2/front.jpg": b"another"}, colour="red")
+        fakes.add("d-3", {"d-3/front.jpg": b"a third"}, colour="blue", price=30.0)
         yield fakes
 
 
@@ -56,7 +57,7 @@ def run(services, tmp_path):
 
 
 def test_the_page_has_the_examples_that_are_run_here():
-    assert (len(blocks("python")), len(blocks("js")), len(blocks("sh"))) == (5, 1, 1)
+    assert (len(blocks("python")), len(blocks("js")), len(blocks("sh"))) == (6, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +65,10 @@ def test_the_page_has_the_examples_that_are_run_here():
     [
         (0, "d-1 d-1/front.jpg 1.0\n"),
         (1, "from generation 1\n"),
-        (2, "NOT_FOUND UNKNOWN_INDEX index: expected dresses, got 'shoes' request "),
-        (3, "[('d-1', 1.0)"),
-        (4, ""),
+        (2, "['d-3'] fewer_exist\n['d-2', 'd-3']\n"),
+        (3, "NOT_FOUND UNKNOWN_INDEX index: expected dresses, got 'shoes' request "),
+        (4, "[('d-1', 1.0)"),
+        (5, ""),
     ],
 )
 def test_a_python_example_runs_without_a_warning(run, place, printed):
