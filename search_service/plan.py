@@ -57,17 +57,19 @@ def first_plan(
     """The least that is likely to do. allowed: rows; None: all."""
     options = rules.options
     available = segment.photo_count if allowed is None else int(np.count_nonzero(allowed))
-    # Photos of items that are left out are among the nearest rows.
-    items_wanted = rules.wanted * (_SUPPLY if rules.chooses else 1) + 1 + len(rules.excluded)
-    rows_wanted = round(items_wanted * segment.photo_count / segment.item_count)
+    photos_each = segment.photo_count / segment.item_count
+    items_wanted = rules.wanted * (_SUPPLY if rules.chooses else 1) + 1
+    rows_wanted = round(items_wanted * photos_each)
+    # Photos of items that are left out may be among the nearest rows.
+    left_out = round(len(rules.excluded) * photos_each)
     scan = segment.engine is None or options.recall == 1.0
     if scan or (allowed is not None and available <= SCAN_ROWS):
-        return Plan(allowed, available, None, rows_wanted + 10)
+        return Plan(allowed, available, None, rows_wanted + left_out + 10)
     point = effort_for(manifest, options.recall)
     lowered = point.sure_recall < options.recall
     if lowered and options.strict_recall:
         raise _not_reached(manifest, options.recall, point)
-    depth = max(point.depth, 2 * rows_wanted + point.depth // 2)
+    depth = max(point.depth, 2 * rows_wanted + point.depth // 2) + left_out
     # Neighbours further out need more of the forest, but less than in proportion: they stand
     # together. Those that a filter leaves are spread evenly over it.
     thinned = segment.photo_count / max(available, 1)

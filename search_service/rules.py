@@ -17,6 +17,7 @@ from search_service.segment import MappedSegment
 POOL = 4
 # ... at most so many.
 MAX_POOL = 1000
+_NONE: Rows = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def read_rules(segment: MappedSegment, manifest: Manifest, options: Options) -> 
     if cap := options.max_per_value:
         field = "options.max_per_value"
         values = grouped_values(segment, manifest, cap.attribute, field)
-    found = (segment.find_item(item_id) for item_id in options.exclude_item_ids)
-    excluded = sorted({item for item in found if item is not None})
-    return Rules(options, np.array(excluded, np.int64), values)
+    excluded = _NONE
+    if options.exclude_item_ids:
+        excluded = segment.find_items(options.exclude_item_ids)
+    return Rules(options, excluded, values)

@@ -5,12 +5,13 @@ order, an item's photos are a range, and an id is found by bisection (10 us amon
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.lib.format import open_memmap
 
 from search_service.engines import Engine, Rows, Vectors
@@ -61,6 +62,15 @@ class MappedSegment:
         numbers = range(self.item_count)
         at = bisect_left(numbers, item_id.encode(), key=lambda item: self.item_id(item).encode())
         return at if at < self.item_count and self.item_id(at) == item_id else None
+
+    def find_items(self, item_ids: Sequence[str]) -> Rows:
+        """The numbers of the items with these ids, ascending; without those that are not there."""
+        # A bisection takes 20 us, a scan 20 ns an item.
+        if len(item_ids) * 1000 > self.item_count:
+            found = pc.is_in(self._item_ids, value_set=pa.array(item_ids, pa.string()))
+            return np.flatnonzero(found.to_numpy())
+        numbers = {self.find_item(item_id) for item_id in item_ids}
+        return np.array(sorted(item for item in numbers if item is not None), np.int64)
 
     def attribute(self, name: str) -> pa.ChunkedArray:
         """One attribute of all items; KeyError if there is none of this name."""

@@ -288,6 +288,19 @@ def test_every_item_is_found_by_its_id_whatever_its_letters(made, quick):
         assert segment.item_id(segment.find_item(item_id)) == item_id
     for item_id in ("", "c", "\uffffx", "𝄞𝄞", "A"):
         assert segment.find_item(item_id) is None
+    assert segment.find_items(["z", "gone", "a", "z"]).tolist() == sorted(
+        segment.find_item(item_id) for item_id in ("a", "z")
+    )
+
+
+def test_few_items_among_many_are_found_as_many_are(made, quick):
+    photos = pa.table({"photo_id": [f"p{i:05d}" for i in range(3000)]})
+    vectors = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
+    segment = made(Source(vectors, photos, SPACE), quick(engine="exact")).segment
+
+    for ids in (["p00007"], ["p02999", "x", "p00000"], [f"p{i:05d}" for i in (9, 5, 7, 5)], ["x"]):
+        expected = sorted({int(item_id[1:]) for item_id in ids if item_id != "x"})
+        assert segment.find_items(ids).tolist() == expected
 
 
 def test_a_generation_nobody_uses_any_more_is_freed(opened, forest_build):

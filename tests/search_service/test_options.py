@@ -87,9 +87,10 @@ def wide(count):
 
 
 def test_excluded_items_make_room_for_the_next(search):
-    first = search.stub.Search(request(k=20))
+    first = search.stub.Search(request(k=20, accuracy=pb.ACCURACY_EXACT))
+    seen = [*ids(first)[:10], "gone", ""]
 
-    answer = search.stub.Search(request(k=10, exclude_item_ids=[*ids(first)[:10], "gone", ""]))
+    answer = search.stub.Search(request(exclude_item_ids=seen, accuracy=pb.ACCURACY_EXACT))
 
     assert ids(answer) == ids(first)[10:]
 
@@ -149,9 +150,10 @@ def test_one_example_is_the_vector_it_is(search, generation):
 
 
 def test_copies_are_folded_and_diversity_spreads(search):
-    plain = search.stub.Search(request(k=40))
-    folded = search.stub.Search(request(k=40, collapse_similarity=0.8))
-    spread = search.stub.Search(request(k=10, diversity=0.5))
+    exact = {"accuracy": pb.ACCURACY_EXACT}
+    plain = search.stub.Search(request(k=40, **exact))
+    folded = search.stub.Search(request(k=40, collapse_similarity=0.8, **exact))
+    spread = search.stub.Search(request(k=10, diversity=0.5, **exact))
 
     assert len(folded.hits) == 40
     assert ids(folded) != ids(plain)
