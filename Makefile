@@ -36,8 +36,9 @@ test: $(SETUP) ## every test: first those without torch, in under a minute, then
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
-bench-search: $(SETUP) ## annoy over a projection against annoy as it comes, at full size
+bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy's speed, the cost of a call
 	@$(BIN)/python -m benchmarks.annoy_speed
+	@$(BIN)/python -m benchmarks.rpc_cost
 
 check: $(SETUP) ## style, types, boundaries, contracts, generated files
 	@$(BIN)/ruff format --check .

@@ -60,8 +60,8 @@ def main() -> None:
 
 def _is_full(options: argparse.Namespace) -> bool:
     """Only what was measured on everything is kept."""
-    whole = options.rows == datasets.ROWS and options.queries == datasets.QUERIES
-    return whole and options.sets == "easy,wide"
+    given = (options.rows, options.queries, options.sets)
+    return given == (datasets.ROWS, datasets.QUERIES, "easy,wide")
 
 
 def _compare(dataset: Dataset, folder: Path) -> dict[str, object]:

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 
-def test_the_comparison_runs_at_a_small_size_and_keeps_nothing(tmp_path):
+def test_the_comparison_runs_at_a_small_size_and_keeps_nothing():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.annoy_speed", "--rows", "2000", "--queries", "50"],
         capture_output=True,
