@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -322,24 +323,32 @@ def similarity(distance):
     return max(0.0, 1 - distance**2 / 2)
 
 
-def clear(values, limit=None):
-    """Nothing so near a limit, or to its neighbour, that float32 might see it otherwise."""
-    ordered = sorted(values)
-    others = ordered[1:] if limit is None else [limit] * len(ordered)
-    return not any(1e-6 < abs(a - b) < 1e-4 for a, b in zip(ordered, others, strict=False))
+def clear(values, limit):
+    """None so near the limit that float32 might see it on the other side."""
+    return not any(1e-6 < abs(value - limit) < 1e-4 for value in values)
+
+
+def in_clear_order(photos):
+    """Whether float32 sees the distances in this order: equal ones are those of equal vectors."""
+    ordered = sorted(photos, key=lambda photo: photo[0])
+    return all(
+        far - near > 1e-4 or far == near == 0.0 or vector == other
+        for (near, _, vector), (far, _, other) in pairwise(ordered)
+    )
 
 
 def pool(asked, queries, left_out, things):
     """(distance, thing, vector) of all that may be hits, the nearest first, by the contract."""
     left_out = left_out | {f"i{number:03d}" for number in asked.excluded}
-    near = []
+    near, everything = [], []
     for thing in things:
         photos = [(min(math.dist(v, q) for q in queries), p, v) for p, v in thing.photos]
         if thing.item_id not in left_out and all(
             is_true(condition, thing.attributes) for condition in asked.conditions
         ):
             near.append((*min(photos), thing))
-    assume(clear([distance for distance, *_ in near]))
+            everything += photos
+    assume(in_clear_order(everything))
     assume(clear([similarity(distance) for distance, *_ in near], asked.minimum))
     # Float32 takes what is this near for equal, and then the id decides.
     near.sort(key=lambda each: (round(each[0], 5), each[3].item_id))
