@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,15 +62,21 @@ def _published(backbone: str) -> Any:
 
 
 def _download(backbone: str, published: Any, name: str) -> Mapping[str, Tensor]:
+    """From torch's own cache, filled first; a bar moves once something comes, on a terminal."""
+    cached = Path(torch.hub.get_dir(), "checkpoints", name)
     try:
-        tensors = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        if not cached.is_file():
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(
+                published.url, str(cached), _hash_prefix(name), progress=sys.stderr.isatty()
+            )
     except (OSError, RuntimeError) as error:
         raise ModelError(
             f"weights: expected ImageNet's for {backbone} from torchvision's site, got {error}. "
             f"Bring the file {name} (its SHA-256 begins with {_hash_prefix(name)}) and name its "
             "path as the weights"
         ) from error
-    return cast(Mapping[str, Tensor], tensors)
+    return _read_published(cached, published, name)
 
 
 def _read_published(path: Path, published: Any, name: str) -> Mapping[str, Tensor]:

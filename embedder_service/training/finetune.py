@@ -101,7 +101,8 @@ def judge(learner: Learner, photos: Photos, side: int) -> dict[str, float | None
         return known
     raw = learner.evaluated(_resized(photos.valid, side))
     figures: dict[str, float | None] = dict(known)
-    figures["valid_loss"] = learner.loss_of(raw, photos.valid_classes, photos.valid_items)
+    if photos.valid_has_labels:
+        figures["valid_loss"] = learner.loss_of(raw, photos.valid_classes, photos.valid_items)
     if learner.model.classifier is not None:
         with torch.no_grad():
             order = learner.model.classify(raw).argsort(1, descending=True).cpu()

@@ -123,9 +123,15 @@ def starting_model(
     try:
         with _short_timeout():
             return build(spec, "imagenet", settings.seed), True
-    except ModelError:
-        say("ImageNet weights cannot be had here (no network): training from scratch.")
+    except ModelError as error:
+        say(f"ImageNet weights cannot be had here ({_why(error)}): training from scratch.")
         return build(spec, "none", settings.seed), False
+
+
+def _why(error: ModelError) -> object:
+    """The cause in a few words: urllib wraps what the system said."""
+    told = getattr(error.__cause__, "reason", error.__cause__)
+    return getattr(told, "strerror", None) or told or error
 
 
 def cpu_has_bfloat16() -> bool:

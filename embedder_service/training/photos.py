@@ -36,6 +36,11 @@ class Photos:
         """Batches an epoch; the last, smaller one is left out."""
         return len(self.train) // self.batch
 
+    @property
+    def valid_has_labels(self) -> bool:
+        """Whether any validation photo shows something that the training learns to tell."""
+        return bool((self.valid_classes >= 0).any() or (self.valid_items >= 0).any())
+
     def shuffled(self, generator: torch.Generator) -> Iterator[Tensor]:
         """The rows of each batch of an epoch."""
         order = torch.randperm(len(self.train), generator=generator)

@@ -8,6 +8,8 @@ from pathlib import Path
 from embedder_service.training.augment import Augmentation
 from embedder_service.training.recipes import RECIPES
 
+_LEAST_SIDE = 32  # five halvings of it leave one pixel
+
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneSettings:
@@ -15,8 +17,8 @@ class FinetuneSettings:
 
     `weights` fill the body: "imagenet", "none", a file, or "auto": ImageNet's where they can be
     had, else none. `side` is that of the square the model sees. The first epochs, `small_epochs` of
-    them all, run at `small_side` of the side, for less than half the time; the last always at the
-    whole. `device` is "auto", "cpu" or "cuda".
+    them all, run at `small_side` of the side, though at 32 pixels at least, for less than half the
+    time; the last always at the whole. `device` is "auto", "cpu" or "cuda".
     """
 
     recipe: str = "retrieval"
@@ -34,6 +36,7 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         _expect("recipe", self.recipe in RECIPES, " or ".join(RECIPES), self.recipe)
+        _expect("side", _LEAST_SIDE <= self.side <= 896, f"{_LEAST_SIDE} to 896", self.side)
         _expect("epochs", self.epochs >= 1, "at least 1", self.epochs)
         _expect("batch", self.batch >= 2, "at least 2", self.batch)
         _expect("small_side", 0 < self.small_side <= 1, "above 0, at most 1", self.small_side)
@@ -42,7 +45,7 @@ class FinetuneSettings:
     def side_in(self, epoch: int) -> int:
         """The side of an epoch's pictures; epochs count from 1."""
         is_small = epoch <= int(self.small_epochs * self.epochs)
-        return round(self.side * self.small_side) if is_small else self.side
+        return max(_LEAST_SIDE, round(self.side * self.small_side)) if is_small else self.side
 
 
 def _expect(name: str, holds: bool, expected: str, got: object) -> None:

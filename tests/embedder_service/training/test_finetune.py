@@ -105,6 +105,7 @@ def test_labels_may_be_classes_or_items_or_neither(
     assert (model.classifier is not None) is has_classes
     assert (epochs[0].top_1 is not None) is has_classes
     assert (epochs[0].item_recall_at_1 is not None) is has_recall
+    assert (epochs[0].valid_loss is not None) is (has_classes or has_recall)
     assert epochs[0].train_loss > 0
 
 
@@ -121,6 +122,7 @@ def test_the_first_epochs_run_small_and_the_last_at_the_whole_side():
 
     assert [settings.side_in(number) for number in (1, 9, 10, 14)] == [72, 72, 112, 112]
     assert FinetuneSettings(epochs=1).side_in(1) == 112
+    assert FinetuneSettings(side=40).side_in(1) == 32
 
 
 def test_minutes_are_estimated_before_the_training(tiny: Catalogue):
@@ -145,7 +147,7 @@ def test_the_weights_of_a_file_start_the_body(trained: Trained, tmp_path: Path):
 
 
 def test_without_a_network_it_says_so_and_starts_from_scratch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # nothing cached
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
@@ -153,13 +155,17 @@ def test_without_a_network_it_says_so_and_starts_from_scratch(
     _, is_pretrained = starting_model(replace(SMALL, weights="auto"), (), said.append)
 
     assert not is_pretrained
-    assert said == ["ImageNet weights cannot be had here (no network): training from scratch."]
+    assert said == [
+        "ImageNet weights cannot be had here (Connection refused): training from scratch."
+    ]
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"recipe": "cake"}, "recipe: expected retrieval or article, got cake"),
+        ({"side": 31}, "side: expected 32 to 896, got 31"),
         ({"epochs": 0}, "epochs: expected at least 1, got 0"),
         ({"batch": 1}, "batch: expected at least 2, got 1"),
         ({"small_epochs": 1.0}, "small_epochs: expected 0 to 1, got 1.0"),
