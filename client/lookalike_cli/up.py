@@ -45,7 +45,7 @@ def command(folder: Path, model: str | None, host: str, free_ports: bool, as_jso
             f"{folder}: expected no `lookalike up` over it, got one that runs (process {other.pid})"
         )
     chosen = choose_model(folder, model)
-    with _signals_raising_interrupt(), ExitStack() as stack:
+    with signals_raising_interrupt(), ExitStack() as stack:
         try:
             services = _start(folder, chosen, host, free_ports, stack)
             _say(folder, services, chosen.name, as_json)
@@ -163,8 +163,8 @@ def _stop(folder: Path, services: Sequence[Running]) -> None:
 
 
 @contextmanager
-def _signals_raising_interrupt() -> Iterator[None]:
-    """A closed terminal and a polite kill stop both services as Ctrl-C does."""
+def signals_raising_interrupt() -> Iterator[None]:
+    """A closed terminal and a polite kill stop the services as Ctrl-C does."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:

@@ -15,7 +15,7 @@ from embedder_service.training.card import figure_lines, golden_photos, model_ca
 from embedder_service.training.data import Catalogue, CatalogueError
 from embedder_service.training.evaluate import evaluate
 from embedder_service.training.finetune import FinetuneSettings, estimate_minutes, finetune
-from embedder_service.training.progress import Ticker, epoch_line, epoch_titles
+from embedder_service.training.progress import Ticker, epoch_lines
 from embedder_service.training.read import read_catalogue
 from embedder_service.training.recipes import RECIPES
 from embedder_service.training.sample import SampleSettings, draw
@@ -87,7 +87,7 @@ def finetune_command(catalogue: Path, models: Path, **options: object) -> None:
 def _finetune(console: Console, folder: Path, models: Path, settings: FinetuneSettings) -> None:
     catalogue = read_catalogue(folder)
     for damaged in catalogue.damaged:
-        console.print(f"left out: {damaged.path}: {damaged.reason}", highlight=False)
+        _say(console, f"left out: {damaged.path}: {damaged.reason}")
     minutes = estimate_minutes(catalogue, settings)
     console.print(f"{settings.backbone} at side {settings.side}: about {minutes:.0f} minutes here")
     model = _trained(console, catalogue, settings)
@@ -96,19 +96,23 @@ def _finetune(console: Console, folder: Path, models: Path, settings: FinetuneSe
     card = model_card(catalogue, settings, rows)
     scores = rows[-1].figures.as_dict()
     written = checkpoint.save(model, models, golden_photos(catalogue), card, scores)
-    console.print(f"model: {written}", soft_wrap=True, highlight=False)
+    _say(console, f"model: {written}")
 
 
 def _trained(console: Console, catalogue: Catalogue, settings: FinetuneSettings) -> EmbeddingModel:
-    console.print(epoch_titles(), highlight=False)
     with Ticker("training", console) as ticker:
         return finetune(
             catalogue,
             settings,
-            lambda epoch: console.print(epoch_line(epoch), highlight=False),
+            lambda epoch: _say(console, epoch_lines(epoch)),
             ticker.on_step,
-            lambda line: console.print(line, highlight=False),
+            lambda line: _say(console, line),
         )
+
+
+def _say(console: Console, text: str) -> None:
+    """As it is: a path may hold what rich would take for markup."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _settings(**options: int) -> SampleSettings:

@@ -143,10 +143,11 @@ def spread_over_items(photos: Sequence[Photo]) -> tuple[Photo, ...]:
 def _item_splits(turn: int, count: int) -> list[Split]:
     """Every fifth item is new to the model; the others keep their last photo, or two, out of it.
 
-    A lone photo is its own item: one in ten is a query, one in ten validates.
+    A lone photo is its own item: of ten one is a query and one validates, of the first three one
+    is a query.
     """
     if count == 1:
-        lone: dict[int, Split] = {4: "val", 9: "test"}
+        lone: dict[int, Split] = {2: "test", 7: "val"}
         return [lone.get(turn % 10, "train")]
     if turn % 5 == 4:
         return ["test"] * count

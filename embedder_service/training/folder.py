@@ -15,12 +15,14 @@ from embedder_service.training.data import (
     CatalogueError,
     Photo,
     photo_id,
-    spread_over_items,
 )
 
 
 def read_image_folder(folder: Path) -> Catalogue:
-    """Every JPEG, PNG and WebP below the folder; hidden ones aside. Raises CatalogueError."""
+    """Every JPEG, PNG and WebP below the folder, hidden ones aside; no splits yet.
+
+    Raises CatalogueError.
+    """
     if not folder.is_dir():
         raise CatalogueError(f"images: expected a folder, got {folder}")
     paths = sorted(
@@ -30,7 +32,7 @@ def read_image_folder(folder: Path) -> Catalogue:
     )
     if not paths:
         raise CatalogueError(f"images: expected JPEG, PNG or WebP files below {folder}, found none")
-    return Catalogue(folder, spread_over_items([_photo(path, folder) for path in paths]))
+    return Catalogue(folder, tuple(_photo(path, folder) for path in paths))
 
 
 def _photo(path: Path, folder: Path) -> Photo:

@@ -53,13 +53,8 @@ class Ticker:
         self._progress.update(self._task, completed=done, total=total)
 
 
-def epoch_titles() -> str:
-    """The head of the table of epochs."""
-    return "".join(title.rjust(_WIDTH) for title in _TITLES)
-
-
-def epoch_line(epoch: Epoch) -> str:
-    """One epoch's line; a dash where the labels cannot say."""
+def epoch_lines(epoch: Epoch) -> str:
+    """One epoch's line, the first with the table's head; a dash where the labels cannot say."""
     minutes, seconds = divmod(round(epoch.seconds), 60)
     cells = (
         str(epoch.number),
@@ -70,7 +65,9 @@ def epoch_line(epoch: Epoch) -> str:
         _percent(epoch.item_recall_at_1),
         f"{minutes}:{seconds:02}",
     )
-    return "".join(cell.rjust(_WIDTH) for cell in cells)
+    line = "".join(cell.rjust(_WIDTH) for cell in cells)
+    head = "".join(title.rjust(_WIDTH) for title in _TITLES)
+    return f"{head}\n{line}" if epoch.number == 1 else line
 
 
 def _number(value: float | None) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from embedder_service.training.data import Catalogue, CatalogueError, without_damaged
+from embedder_service.training.data import (
+    Catalogue,
+    CatalogueError,
+    spread_over_items,
+    without_damaged,
+)
 from embedder_service.training.deepfashion import is_deepfashion, read_deepfashion
 from embedder_service.training.folder import read_image_folder
 
@@ -14,8 +20,11 @@ def read_catalogue(folder: Path) -> Catalogue:
 
     Raises CatalogueError; also when nothing is left.
     """
-    read = read_deepfashion if is_deepfashion(folder) else read_image_folder
-    catalogue = without_damaged(read(folder))
+    if is_deepfashion(folder):
+        catalogue = without_damaged(read_deepfashion(folder))
+    else:
+        catalogue = without_damaged(read_image_folder(folder))
+        catalogue = replace(catalogue, photos=spread_over_items(catalogue.photos))
     if not catalogue.photos:
         raise CatalogueError(f"images: expected one that decodes below {folder}, found none")
     return catalogue

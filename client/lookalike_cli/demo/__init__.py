@@ -7,16 +7,20 @@ from pathlib import Path
 
 import click
 
-from embedder_service.spec import BACKBONES
+from embedder_service.spec import BACKBONES, ModelError
 from embedder_service.training.data import CatalogueError
 from embedder_service.training.finetune import FinetuneSettings
 from embedder_service.training.sample import SampleSettings
 from lookalike_cli.demo import damage, learn, scale, serve
 from lookalike_cli.demo.calls import CountingClient, Tally
 from lookalike_cli.demo.ending import Ending, facts, say_what_is_next
+from lookalike_cli.demo.folder import claimed
 from lookalike_cli.demo.report import write_report
 from lookalike_cli.demo.spread import ARTICLE_ROWS
 from lookalike_cli.demo.story import Story
+from lookalike_cli.processes import NotServing
+from lookalike_cli.up import signals_raising_interrupt
+from search_service.build import SourceError
 
 
 @click.command()
@@ -34,13 +38,20 @@ from lookalike_cli.demo.story import Story
     "category/item/photo.jpg, or DeepFashion's folder.",
 )
 @click.option("--backbone", default="resnet18", show_default=True, type=click.Choice(BACKBONES))
-@click.option("--items", default=SampleSettings.items, show_default=True, help="Items to draw.")
+@click.option(
+    "--items",
+    default=SampleSettings.items,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Items to draw.",
+)
 @click.option("--epochs", default=FinetuneSettings.epochs, show_default=True)
-@click.option("--side", default=FinetuneSettings.side, show_default=True, help="In pixels.")
+@click.option("--side", type=int, help="In pixels. Default: 112; 224 with resnet152.")
 @click.option(
     "--rows",
     default=ARTICLE_ROWS,
     show_default=True,
+    type=click.IntRange(min=1_000),
     help="Vectors in the act at the first article's size.",
 )
 def command(
@@ -49,7 +60,7 @@ def command(
     backbone: str,
     items: int,
     epochs: int,
-    side: int,
+    side: int | None,
     rows: int,
 ) -> None:
     """Draw a catalogue, learn it, serve it, search it, scale it, break it; ends with a report.
@@ -63,12 +74,15 @@ def command(
     what was made.
     """
     story = Story(out)
-    out.mkdir(parents=True, exist_ok=True)
-    side = 224 if backbone == "resnet152" and side == FinetuneSettings.side else side
-    settings = FinetuneSettings(backbone=backbone, epochs=epochs, side=side)
+    usual_side = 224 if backbone == "resnet152" else FinetuneSettings.side
     try:
-        _play(story, images, SampleSettings(items=items), settings, rows)
-    except CatalogueError as error:
+        settings = FinetuneSettings(backbone=backbone, epochs=epochs, side=side or usual_side)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        with claimed(out), signals_raising_interrupt():
+            _play(story, images, SampleSettings(items=items), settings, rows)
+    except (CatalogueError, ModelError, SourceError, NotServing, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(story.facts))
 
@@ -85,18 +99,15 @@ def _play(
     learned = learn.learn(story, catalogue, settings)
     tally = Tally()
     with ExitStack() as stack:
-        embedder, search = serve.start(story, learned.model)
-        stack.enter_context(embedder)
-        stack.enter_context(search)
+        embedder, search = serve.start(story, learned.model, stack)
         client = CountingClient(tally, embedder=embedder.address, search=search.address)
         stack.enter_context(client)
         serve.index(story, client, catalogue)
         found = serve.search_held_out(story, client, catalogue)
         measured = scale.go_to_scale(story, learned.space_id, tally, catalogue, rows)
-        mishaps, running, recovery_seconds = damage.break_things(
-            story, client, found, learned.untrained_space_id, search
+        mishaps, recovery_seconds = damage.break_things(
+            story, client, found, learned.foreign, search, stack
         )
-        stack.enter_context(running)
     ending = Ending(
         catalogue=catalogue,
         learned=learned,

@@ -33,7 +33,8 @@ class Tally:
         try:
             yield
         except LookalikeError as error:
-            self.failures.append(f"{error.status.name}: {error}")
+            with self._lock:
+                self.failures.append(f"{error.status.name}: {error}")
             raise
 
 

@@ -5,6 +5,8 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +16,10 @@ from lookalike.search.v1.admin_pb2_grpc import IndexAdminServiceStub
 from lookalike_client import Client, Embedding, ImageFailed, LookalikeError
 
 from lookalike_cli.demo.calls import CountingClient
-from lookalike_cli.demo.serve import INDEX, Found, start_search
+from lookalike_cli.demo.serve import INDEX, Found, read_vectors, start_search
 from lookalike_cli.demo.story import Story
 from lookalike_cli.processes import Running
-from search_service.build import BuildOptions, build, hold, publish, read_source, release, roll_back
+from search_service.build import BuildOptions, build, hold, publish, release, roll_back
 from search_service.manifest import blob_key
 from search_service.store import Store
 
@@ -35,9 +37,14 @@ class Mishap:
 
 
 def break_things(
-    story: Story, client: CountingClient, found: Found, other_space: str, search: Running
-) -> tuple[list[Mishap], Running, float]:
-    """Everything in turn; the search process that runs afterwards, and its seconds to recover."""
+    story: Story,
+    client: CountingClient,
+    found: Found,
+    foreign: Embedding,
+    search: Running,
+    stack: ExitStack,
+) -> tuple[list[Mishap], float]:
+    """Everything in turn, and the seconds to recover. The stack ends the process started anew."""
     with story.act("breaks things") as act:
         # Refusals are wanted here: they do not go into the tally of failed calls.
         outside = client.uncounted()
@@ -53,21 +60,20 @@ def break_things(
                 except LookalikeError:
                     return False
 
-        foreign = Embedding(values=query.values, space_id=other_space)
         with outside:
             mishaps = [
                 flip_a_byte(story.out, INDEX, story.out / "vectors", search, served),
                 ask_with_another_models_vector(outside, INDEX, foreign),
-                send_a_bomb(outside, found.contents[0]),
+                send_a_bomb(outside, found.queries[0].path.read_bytes()),
             ]
-        running, seconds = kill_the_search(search, story.out, answers)
+        words, seconds = kill_the_search(search, story.out, query, answers, stack)
         mishaps.append(
-            Mishap("kill -9 of the search process", "none", f"answers again {seconds:.1f} s later")
+            Mishap("kill -9 of the search process", words, f"answers again {seconds:.1f} s later")
         )
         for mishap in mishaps:
             story.say(f"{mishap.what}: {mishap.words}; {mishap.serving}")
         act.result = f"{len(mishaps)} mishaps; answers {seconds:.1f} s after kill -9"
-    return mishaps, running, seconds
+    return mishaps, seconds
 
 
 def flip_a_byte(
@@ -78,7 +84,7 @@ def flip_a_byte(
     before = served()
     built = vectors.parent / "damaged"
     shutil.rmtree(built, ignore_errors=True)
-    source = read_source(vectors)
+    source = read_vectors(vectors)
     shorter = replace(source, vectors=source.vectors[:-1], photos=source.photos[:-1])
     build(shorter, built, BuildOptions(engine="annoy"))
     hold(opened, index, "the demo damages a blob first")
@@ -110,29 +116,49 @@ def ask_with_another_models_vector(client: Client, index: str, embedding: Embedd
 
 def send_a_bomb(client: Client, photo: bytes) -> Mishap:
     """A PNG of a few bytes that claims 3,600 megapixels, beside a good photo."""
-    refused, good = client.embed([_bomb(), photo])
+    bomb = _bomb()
+    refused, good = client.embed([bomb, photo])
     if not isinstance(refused, ImageFailed) or isinstance(good, ImageFailed):
         raise TypeError("a bomb was embedded, or its neighbour was not")
     return Mishap(
-        "an image of 3,600 megapixels in 70 bytes",
+        f"an image of 3,600 megapixels in {len(bomb)} bytes",
         f"{refused.reason}: {refused}",
         "the photo beside it was embedded",
     )
 
 
 def kill_the_search(
-    search: Running, store: Path, answers: Callable[[Running], bool]
-) -> tuple[Running, float]:
-    """kill -9, then a new process over the same cache; seconds until it answers."""
+    search: Running,
+    store: Path,
+    query: Embedding,
+    answers: Callable[[Running], bool],
+    stack: ExitStack,
+) -> tuple[str, float]:
+    """kill -9, then a new process over the same cache.
+
+    What a caller hears in between, and the seconds until it is answered again.
+    """
     search.kill()
     begun = time.monotonic()
-    running = start_search(store)
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not answers(running):
-        if time.monotonic() > until:
-            raise TimeoutError("search: expected an answer after the restart")
-        time.sleep(0.02)
-    return running, time.monotonic() - begun
+    with ThreadPoolExecutor(1) as meanwhile:
+        words = meanwhile.submit(_words_of_the_dead, search, query)
+        running = stack.enter_context(start_search(store))
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not answers(running):
+            if time.monotonic() > until:
+                raise TimeoutError("search: expected an answer after the restart")
+            time.sleep(0.02)
+        seconds = time.monotonic() - begun
+        return words.result(), seconds
+
+
+def _words_of_the_dead(search: Running, query: Embedding) -> str:
+    with Client(search=search.address, deadline_seconds=1.0) as client:
+        try:
+            client.search(INDEX, query)
+        except LookalikeError as error:
+            return f"{error.status.name}: {error}"
+    raise AssertionError("a process that was killed has answered")
 
 
 def _wait_for_refusal(search: Running, number: int) -> admin_pb2.RefusedGeneration:

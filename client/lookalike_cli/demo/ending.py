@@ -1,6 +1,10 @@
 """What came of it: the figures, a short table, and what to try next."""
 
+import json
 from dataclasses import dataclass
+from shlex import quote
+
+import click
 
 from embedder_service.training.data import Catalogue
 from lookalike_cli.demo.calls import Tally
@@ -37,8 +41,9 @@ def facts(story: Story, ending: Ending) -> dict[str, object]:
         "dimension": len(found.embeddings[0].values) // 4,
         "calls": ending.tally.calls,
         "failed_calls": len(ending.tally.failures),
-        "calls_during_swap": scale.calls_during_swap,
-        "generations_served": list(scale.generations),
+        "calls_during_swap": scale.swaps.calls,
+        "swaps": scale.swaps.count,
+        "generations_served": list(scale.swaps.generations),
         "precision_at_10": _rounded(found.precision_at_10),
         "recall_at_1_item": _rounded(found.recall_at_1_item),
         "recall_at_1_new_item": _rounded(found.recall_at_1_new_item),
@@ -48,7 +53,7 @@ def facts(story: Story, ending: Ending) -> dict[str, object]:
         "recall_vs_exact": _rounded(min(scale.served_recall, found.recall_vs_exact)),
         "vectors_at_scale": scale.rows,
         "build_seconds_at_scale": round(scale.build_seconds, 1),
-        "swap_seconds": round(scale.swap_seconds, 1),
+        "swap_seconds": round(scale.swaps.seconds, 1),
         "query_p50_ms": round(scale.query_p50_ms, 2),
         "query_p99_ms": round(scale.query_p99_ms, 2),
         "refused_generations": sum(mishap.refused_generation for mishap in ending.mishaps),
@@ -57,23 +62,41 @@ def facts(story: Story, ending: Ending) -> dict[str, object]:
     }
 
 
+def not_judged(found: Found) -> list[str]:
+    """What the catalogue's labels cannot say, in words."""
+    said = []
+    if found.recall_at_1_item is None:
+        said.append(
+            "No item is known to have two photos, so nobody can say whether a photo finds its own "
+            "item: sort the photos as category/item/photo.jpg for that."
+        )
+    elif found.recall_at_1_new_item is None:
+        said.append("No held-out photo is of an item that is new to the model.")
+    if found.precision_at_10 is None:
+        said.append("No photo has a category: sort them as category/photo.jpg for that.")
+    return said
+
+
 def say_what_is_next(story: Story, ending: Ending) -> None:
     """Where the pictures are, the table, and three commands."""
     out = story.out
-    story.console.print()
-    print_table(
-        "Who finds the item of a held-out photo first?",
-        ("", "items ", "items new to the model ", "category "),
-        [
-            (
-                row.name,
-                _percent(row.figures.item_recall_at_1),
-                _percent(row.figures.new_item_recall_at_1),
-                _percent(row.figures.category_recall_at_1),
-            )
-            for row in ending.learned.rows
-        ],
-    )
+    click.echo()
+    if any(row.figures.as_dict() for row in ending.learned.rows):
+        print_table(
+            "Who finds the item of a held-out photo first?",
+            ("", "items ", "items new to the model ", "category "),
+            [
+                (
+                    row.name,
+                    _percent(row.figures.item_recall_at_1),
+                    _percent(row.figures.new_item_recall_at_1),
+                    _percent(row.figures.category_recall_at_1),
+                )
+                for row in ending.learned.rows
+            ],
+        )
+    for line in not_judged(ending.found):
+        click.echo(line)
     print_table(
         f"\nTen nearest of {ending.scale.rows:,} vectors",
         ("", "ms a query ", "recall ", "build s "),
@@ -89,15 +112,18 @@ def say_what_is_next(story: Story, ending: Ending) -> None:
     )
     photo = ending.found.queries[0].path
     item = ending.found.answers[0].hits[0].item_id
-    story.console.print(
+    request = {"index": INDEX, "query": {"itemId": item}, "options": {"k": 3}}
+    if ending.tally.failures:
+        click.echo(f"\n{len(ending.tally.failures)} calls failed; the first: ", nl=False)
+        click.echo(ending.tally.failures[0])
+    click.echo(
         f"\npictures  {out / 'neighbours.png'}\nreport    {out / 'report.html'}\n\n"
         "Next (in .venv/bin, or after `source .venv/bin/activate`):\n"
-        f"  lookalike up {out}\n"
-        f"  lookalike search {photo}\n"
+        f"  lookalike up {quote(str(out))}\n"
+        f"  lookalike search {quote(str(photo))}\n"
         "  buf curl --protocol grpc --http2-prior-knowledge "
-        f"""-d '{{"index": "{INDEX}", "query": {{"itemId": "{item}"}}, "options": {{"k": 3}}}}' """
-        "http://127.0.0.1:50061/lookalike.search.v1.SearchService/Search\n",
-        soft_wrap=True,
+        f"-d {quote(json.dumps(request, ensure_ascii=False))} "
+        "http://127.0.0.1:50061/lookalike.search.v1.SearchService/Search\n"
     )
 
 
@@ -106,4 +132,4 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+    return "–" if value is None else f"{value:.1%}"

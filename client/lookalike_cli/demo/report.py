@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from lookalike_cli.demo.ending import Ending
+from lookalike_cli.demo.ending import Ending, not_judged
 from lookalike_cli.demo.sheet import draw_grid
 from lookalike_cli.demo.story import Story
 
@@ -26,7 +26,8 @@ def write_report(story: Story, ending: Ending) -> Path:
     page = environment.from_string(source).render(
         ending=ending,
         facts=story.facts,
-        acts=story.acts,
+        acts=[act for act in story.acts if act.seconds is not None],
+        not_judged=not_judged(ending.found),
         grid=_data_url(grid, "jpeg"),
         sheet=_data_url(story.out / "neighbours.png", "png"),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

@@ -1,8 +1,10 @@
 """The middle acts: both services running, the catalogue embedded, published and searched."""
 
+import csv
 import shutil
 import time
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from lookalike_cli.demo.calls import CountingClient
 from lookalike_cli.demo.sheet import Row, Tile, draw_sheet
 from lookalike_cli.demo.story import Story
 from lookalike_cli.processes import Running
-from search_service.build import BuildOptions, build, publish, read_source
+from search_service.build import BuildOptions, Source, build, publish, read_source
 from search_service.store import Store
 
 INDEX = "catalogue"
@@ -31,7 +33,6 @@ class Found:
     """Held-out photos and what the services answered."""
 
     queries: tuple[Photo, ...]
-    contents: tuple[bytes, ...]
     embeddings: tuple[Embedding, ...]
     answers: tuple[Answer, ...]
     precision_at_10: float | None
@@ -40,17 +41,23 @@ class Found:
     recall_vs_exact: float
 
 
-def start(story: Story, model: Path) -> tuple[Running, Running]:
-    """The embedder and the search service, each a process of its own."""
+def start(story: Story, model: Path, stack: ExitStack) -> tuple[Running, Running]:
+    """The embedder and the search service, each a process of its own, which the stack ends."""
     with story.act("starts both services") as act:
-        logs = story.out / "logs"
-        for name in ("indexes", "blobs", "cache"):
-            shutil.rmtree(story.out / name, ignore_errors=True)
-        (story.out / "indexes").mkdir(parents=True)
-        embedder = processes.embedder(model, log=logs / "embedder.log", drain_seconds=0)
-        search = start_search(story.out)
+        _clear(story.out, model)
+        log = story.out / "logs" / "embedder.log"
+        embedder = stack.enter_context(processes.embedder(model, log=log, drain_seconds=0))
+        search = stack.enter_context(start_search(story.out))
         act.result = f"embedder {embedder.address}, search {search.address}"
     return embedder, search
+
+
+def _clear(out: Path, model: Path) -> None:
+    """What an earlier demo left in the store, but for the model that has just been put there."""
+    models = [folder for folder in (out / "models").iterdir() if folder != model]
+    for folder in (out / "indexes", out / "blobs", out / "cache", *models):
+        shutil.rmtree(folder, ignore_errors=True)
+    (out / "indexes").mkdir()
 
 
 def start_search(out: Path) -> Running:
@@ -71,7 +78,7 @@ def index(story: Story, client: CountingClient, catalogue: Catalogue) -> None:
             f"{embedded.photos:,} vectors in {embedded.seconds:.1f} s, "
             f"{embedded.photos / embedded.seconds:.0f} images/s"
         )
-        draft = build(read_source(vectors), built, BuildOptions(engine="annoy"))
+        draft = build(read_vectors(vectors), built, BuildOptions(engine="annoy"))
         published = publish(Store(story.out), INDEX, built)
         shutil.rmtree(built)
         number = published.manifest.number
@@ -79,6 +86,15 @@ def index(story: Story, client: CountingClient, catalogue: Catalogue) -> None:
         act.result = (
             f"generation {number}: {draft.segment.photos:,} photos of {draft.segment.items:,} items"
         )
+
+
+def read_vectors(folder: Path) -> Source:
+    """The embedded gallery. Its attributes are texts, though a category be called 2026."""
+    with (folder / "photos.csv").open(newline="", encoding="utf-8") as table:
+        columns = next(csv.reader(table))
+    return read_source(
+        folder, {name: "string" for name in columns if name not in ("photo_id", "item_id")}
+    )
 
 
 def wait_until_served(client: CountingClient, name: str, number: int) -> None:
@@ -92,13 +108,11 @@ def wait_until_served(client: CountingClient, name: str, number: int) -> None:
 def search_held_out(story: Story, client: CountingClient, catalogue: Catalogue) -> Found:
     """Every held-out photo through Embed and Search; the contact sheet."""
     with story.act("searches with held-out photos") as act:
-        contents = [photo.path.read_bytes() for photo in catalogue.queries]
-        embeddings = _embed(client, contents)
+        embeddings = [_embedded(client, photo) for photo in catalogue.queries]
         answers = [client.search(INDEX, each, k=10, include_attributes=True) for each in embeddings]
         exact = [client.search(INDEX, each, k=10, accuracy=Accuracy.EXACT) for each in embeddings]
         found = Found(
             queries=catalogue.queries,
-            contents=tuple(contents),
             embeddings=tuple(embeddings),
             answers=tuple(answers),
             precision_at_10=_category_precision(catalogue, answers),
@@ -110,8 +124,8 @@ def search_held_out(story: Story, client: CountingClient, catalogue: Catalogue) 
         draw_sheet(
             sheet,
             "What looks like this?",
-            "Left: photos the index has never seen. Right: the nearest items, framed where it is "
-            "the same item.",
+            "Left: photos the index has never seen. Right: the nearest items"
+            + (", framed where it is the same." if catalogue.has_pairs else "."),
             _rows(catalogue, found),
         )
         act.result = f"{len(answers)} queries; contact sheet {sheet}"
@@ -123,14 +137,11 @@ def _photograph(photo: Photo) -> Photograph:
     return Photograph(photo.photo_id, photo.path, photo.item_id, columns)
 
 
-def _embed(client: CountingClient, contents: Sequence[bytes]) -> list[Embedding]:
-    embeddings = []
-    for start_at in range(0, len(contents), IMAGES_PER_CALL):
-        for result in client.embed(contents[start_at : start_at + IMAGES_PER_CALL], bulk=True):
-            if isinstance(result, ImageFailed):
-                raise result
-            embeddings.append(result)
-    return embeddings
+def _embedded(client: CountingClient, photo: Photo) -> Embedding:
+    (result,) = client.embed([photo.path.read_bytes()])
+    if isinstance(result, ImageFailed):
+        raise result
+    return result
 
 
 def _item_recall(
@@ -146,15 +157,13 @@ def _item_recall(
 
 
 def _category_precision(catalogue: Catalogue, answers: Sequence[Answer]) -> float | None:
-    """Of the ten nearest items, those of the query's category."""
-    if not catalogue.categories:
-        return None
-    pairs = zip(catalogue.queries, answers, strict=True)
+    """Of the ten nearest items, those of the query's category, for queries that have one."""
     shares = [
-        [hit.attributes.get("category") == photo.category for hit in answer.hits]
-        for photo, answer in pairs
+        np.mean([hit.attributes.get("category") == photo.category for hit in answer.hits])
+        for photo, answer in zip(catalogue.queries, answers, strict=True)
+        if photo.category
     ]
-    return float(np.mean([np.mean(each) for each in shares]))
+    return float(np.mean(shares)) if shares else None
 
 
 def _agreement(answers: Sequence[Answer], exact: Sequence[Answer]) -> float:

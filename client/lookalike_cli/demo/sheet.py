@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
+
+from embedder_service import images
+from embedder_service.spec import Preprocessing
 
 TILE = 168
 CAPTION = 88
@@ -36,7 +39,8 @@ class Row:
 
 def draw_sheet(path: Path, heading: str, subheading: str, rows: Sequence[Row]) -> None:
     """Writes a PNG."""
-    columns = 1 + max(len(row.neighbours) for row in rows)
+    # Five at least, so that the heading has room.
+    columns = max(5, *(1 + len(row.neighbours) for row in rows))
     width = 2 * MARGIN + columns * (TILE + GAP) + 2 * GAP
     height = HEADER + MARGIN + len(rows) * (TILE + CAPTION + GAP)
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -66,8 +70,9 @@ def draw_grid(path: Path, photos: Sequence[Path], columns: int) -> None:
 
 
 def _square(path: Path, side: int) -> Image.Image:
-    with Image.open(path) as photo:
-        return ImageOps.fit(ImageOps.exif_transpose(photo).convert("RGB"), (side, side))
+    """As the model sees it: upright, on white, its middle."""
+    (pixels,) = images.read(path.read_bytes(), Preprocessing(resize=side, crop=side))
+    return Image.fromarray(pixels.transpose(1, 2, 0))
 
 
 def _draw_tile(
@@ -77,7 +82,7 @@ def _draw_tile(
     if tile.same_item:
         draw.rectangle([left - 3, top - 3, left + TILE + 2, top + TILE + 2], outline=RIGHT, width=4)
     lines = [(line, INK) for line in _wrapped(tile.title)]
-    lines += [(line, PALE) for line in tile.lines]
+    lines += [(_cut(line), PALE) for line in tile.lines if line]
     for number, (line, colour) in enumerate(lines):
         draw.text((left, top + TILE + 6 + LINE * number), line, colour, _font(12))
 
@@ -90,10 +95,13 @@ def _wrapped(text: str) -> list[str]:
     cut = max(range(1, len(text)), key=lambda at: (font.getlength(text[:at]) <= TILE, at))
     marks = [at + 1 for at in range(cut // 2, cut) if text[at] in "_-/ ."]
     cut = marks[-1] if marks else cut
-    rest = text[cut:]
-    while font.getlength(rest) > TILE:
-        rest = rest[:-2] + "…"
-    return [text[:cut], rest]
+    return [text[:cut], _cut(text[cut:])]
+
+
+def _cut(text: str) -> str:
+    while _font(12).getlength(text) > TILE:
+        text = text[:-2] + "…"
+    return text
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

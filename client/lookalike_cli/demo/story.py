@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 
 @dataclass
@@ -16,7 +17,7 @@ class Act:
     number: int
     title: str
     result: str = ""
-    seconds: float = 0.0
+    seconds: float | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -33,25 +34,31 @@ class Story:
     @contextmanager
     def act(self, title: str) -> Iterator[Act]:
         """Runs an act and prints its line as it ends."""
-        act = Act(len(self.acts) + 1, title)
+        act = Act(len(self.acts) + 1, _readable(title))
         self.acts.append(act)
         begun = time.monotonic()
         yield act
         act.seconds = time.monotonic() - begun
-        self.console.print(
-            f"[bold]{act.number}  {act.title}[/bold]  {act.result}  [dim]{act.seconds:.1f} s[/dim]",
-            soft_wrap=True,
-        )
+        head, seconds = f"{act.number}  {act.title}", f"{act.seconds:.1f} s"
+        # As Text: what comes from files may hold what rich would take for markup.
+        line = Text.assemble((head, "bold"), f"  {act.result}  ", (seconds, "dim"))
+        self.console.print(line, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line within an act, which the report keeps."""
-        self.acts[-1].notes.append(text)
-        self.say(text)
+        self.acts[-1].notes.append(_readable(text))
+        self.say(_readable(text))
 
     def say(self, text: str) -> None:
-        """A line within an act."""
-        self.console.print(f"   [dim]{text}[/dim]", soft_wrap=True)
+        """A line within an act; each of its lines stands to the right."""
+        indented = "\n".join(f"   {line}" for line in text.splitlines())
+        self.console.print(Text(indented, "dim"), soft_wrap=True)
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.begun
+
+
+def _readable(text: str) -> str:
+    """A file's name need not be UTF-8; what is not becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()

@@ -118,6 +118,12 @@ def test_the_table_has_four_rows(tiny: Catalogue, untrained: EmbeddingModel):
     assert all(row.figures.item_recall_at_1 is not None for row in rows)
 
 
+def test_without_a_held_out_photo_nothing_is_judged(tiny: Catalogue, untrained: EmbeddingModel):
+    rows = evaluate(Catalogue(tiny.folder, tiny.of("train")), untrained)
+
+    assert [row.figures.as_dict() for row in rows] == [{}, {}, {}, {}]
+
+
 def _catalogue(photos: str, category: str = "") -> Catalogue:
     pairs = [photo.split("/") for photo in photos.split()]
     blank = Photo(photo_id="", path=Path(), item_id="", category=category)

@@ -15,7 +15,7 @@ from embedder_service.training.read import read_catalogue
 
 def test_photos_without_folders_are_items_of_their_own(tmp_path: Path):
     _photos(tmp_path, *(f"{number:02}.png" for number in range(20)))
-    catalogue = read_image_folder(tmp_path)
+    catalogue = read_catalogue(tmp_path)
 
     assert catalogue.categories == ()
     assert len(catalogue.items) == 20
@@ -34,7 +34,7 @@ def test_one_level_of_folders_is_the_category(tmp_path: Path):
 
 def test_two_levels_are_category_and_item(tmp_path: Path):
     _photos(tmp_path, *(f"shoes/boot-{item}/{n}.jpg" for item in range(5) for n in range(4)))
-    catalogue = read_image_folder(tmp_path)
+    catalogue = read_catalogue(tmp_path)
 
     assert catalogue.items[0] == "shoes/boot-0"
     assert [photo.split for photo in catalogue.photos[:4]] == ["train", "train", "val", "test"]
@@ -58,6 +58,13 @@ def test_damaged_photos_are_named_with_the_reason_and_set_apart(tmp_path: Path):
     assert [photo.photo_id for photo in catalogue.photos] == ["good.jpg"]
     assert [damaged.path.name for damaged in catalogue.damaged] == ["cut.jpg", "fake.jpg"]
     assert all(damaged.reason.startswith("content: expected") for damaged in catalogue.damaged)
+
+
+def test_of_three_lone_photos_one_is_held_out_whichever_is_damaged(tmp_path: Path):
+    _photos(tmp_path, *(f"{number}.png" for number in range(4)))
+    (tmp_path / "2.png").write_text("not an image")
+
+    assert [photo.split for photo in read_catalogue(tmp_path).photos] == ["train", "train", "test"]
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path):
