@@ -24,7 +24,13 @@ SHOWN_FAILURES = 5
     type=click.Path(exists=True, path_type=Path),
     metavar="PATH...",
 )
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Where to write.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to write.",
+)
 @click.option(
     "--table",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -15,6 +15,7 @@ from search_service.build import (
     Listed,
     SourceError,
     build,
+    held_by,
     hold,
     listing,
     prune,
@@ -29,12 +30,18 @@ from search_service.store import Store, StoreError
 Function = TypeVar("Function", bound=Callable[..., Any])
 KINDS = ("string", "int64", "double", "bool", "timestamp", "strings")
 
-store_option: Callable[[Function], Function] = click.option(
-    "--store",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The store: the folder with indexes/ and blobs/.",
-)
+
+def _store_option(exists: bool, words: str) -> Callable[[Function], Function]:
+    return click.option(
+        "--store",
+        required=True,
+        type=click.Path(exists=exists, file_okay=False, path_type=Path),
+        help=words,
+    )
+
+
+store_option = _store_option(True, "The store: the folder with indexes/ and blobs/.")
+new_store_option = _store_option(False, "The store: its folder; made by the first publish.")
 
 
 @click.group()
@@ -148,7 +155,7 @@ def build_command(
 @command.command("publish")
 @click.argument("built", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("name")
-@store_option
+@new_store_option
 @click.option("--only", is_flag=True, help="Stop serving the index's other spaces.")
 @json_option
 @_saying_what_is_wrong
@@ -186,13 +193,17 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
         for index in ([name] if name else opened.names("indexes"))
         for each in listing(opened, index)
     ]
+    holds = {
+        index: held for index in {index for index, _ in found} if (held := held_by(opened, index))
+    }
     if as_json:
         print_json(
             {
+                "holds": {index: held.reason for index, held in holds.items()},
                 "generations": [
                     {**_listed_json(index, each), "current": each.is_current}
                     for index, each in found
-                ]
+                ],
             }
         )
         return
@@ -201,6 +212,8 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
         ("index", "no ", "", "built", "space", "photos ", "items ", "engine"),
         [_row(index, each) for index, each in found],
     )
+    for index, held in sorted(holds.items()):
+        click.echo(f"{index} is on hold since {held.since}: {held.reason}")
 
 
 @command.command("rollback")

@@ -29,7 +29,7 @@ STOP_SECONDS = 30.0  # the services' own grace is 10
 @click.option("--free-ports", is_flag=True, help="Any free ports instead of the usual ones.")
 @json_option
 def command(folder: Path, model: str | None, host: str, free_ports: bool, as_json: bool) -> None:
-    """Start an embedder and a search service over the store in FOLDER, and keep them running.
+    """Start an embedder and a search service over the store in FOLDER, until Ctrl-C.
 
     \b
     lookalike up build/demo
@@ -37,7 +37,9 @@ def command(folder: Path, model: str | None, host: str, free_ports: bool, as_jso
 
     FOLDER holds models/ and indexes/, as `lookalike demo` and `lookalike index publish` make them.
     Logs go to FOLDER/logs. While it runs, `lookalike search` and `lookalike status` find it by
-    themselves. Ctrl-C stops both.
+    themselves. Ctrl-C stops both; if one
+    of them ends by itself, the other is stopped too. It is for a desk: in a cluster something else
+    restarts them.
     """
     _expect_the_extras()
     if (other := Up.read(folder)) is not None:

@@ -2,7 +2,7 @@
 
 from search_service.build.build import BuildOptions, build
 from search_service.build.prune import prune
-from search_service.build.publish import Listed, hold, listing, publish, release, roll_back
+from search_service.build.publish import Listed, held_by, hold, listing, publish, release, roll_back
 from search_service.build.source import Source, SourceError, read_source
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Source",
     "SourceError",
     "build",
+    "held_by",
     "hold",
     "listing",
     "prune",

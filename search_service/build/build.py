@@ -63,6 +63,7 @@ def build(source: Source, out: Path, options: BuildOptions) -> Draft:
     rows = sort_rows(source)
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    work.chmod(0o755)  # mkdtemp's own mode would keep it from another user's publish
     try:
         draft = _write(rows, source.space_id, work, options)
         (work / DRAFT).write_bytes(encode(draft))

@@ -99,6 +99,12 @@ def hold(store: Store, index: str, reason: str) -> Hold:
     return held
 
 
+def held_by(store: Store, index: str) -> Hold | None:
+    """The hold an index is on, if any."""
+    data = store.read_or_none(hold_key(index))
+    return None if data is None else decode(data, Hold, hold_key(index))
+
+
 def release(store: Store, index: str) -> None:
     """Ends a hold. What was published meanwhile is not served until the next publish."""
     store.delete(hold_key(check_name(index)))

@@ -23,6 +23,7 @@ from search_service.engines import Vectors
 from search_service.manifest import SHA256, AttributeKind
 
 MAX_ITEM_ID_BYTES = 128
+LIST_MARK = "|"  # parts the texts of a list in a CSV
 MAX_PHOTO_ID_BYTES = 192
 MAX_ATTRIBUTES_BYTES = 1024
 _ROWS_A_LOOK = 65_536
@@ -187,6 +188,8 @@ def _typed(
             f"got {column.type}"
         )
     try:
+        if kind == "strings" and pa.types.is_string(column.type):
+            column = pc.split_pattern(column, LIST_MARK)
         column = column.cast(ARROW_TYPES[kind])
     except pa.ArrowException as error:
         raise SourceError(f"{name}: expected {kind}, got {error}") from None

@@ -116,6 +116,7 @@ def test_a_mistake_is_named_without_a_traceback(
     lookalike_command, vectors, store, tmp_path, arguments, words
 ):
     (tmp_path / "empty").mkdir()
+    store.mkdir()
     places = {
         "empty": tmp_path / "empty",
         "new": tmp_path / "new",
@@ -141,3 +142,20 @@ def test_a_damaged_manifest_is_listed_as_such_and_can_be_left(lookalike_command,
 
     lookalike_command("index", "rollback", "dresses", "--store", str(store), "--to", "1")
     assert listed(lookalike_command, store) == [(2, False), (1, True)]
+
+
+def test_the_list_says_who_is_on_hold_and_why(lookalike_command, publish, store):
+    publish()
+    lookalike_command("index", "hold", "dresses", "--store", store, "--reason", "lost the shoes")
+
+    shown = lookalike_command("index", "list", "--store", store).output
+
+    assert "dresses is on hold since" in shown
+    assert "lost the shoes" in shown
+
+
+def test_a_store_that_does_not_exist_is_refused_by_all_but_publish(lookalike_command, tmp_path):
+    done = lookalike_command("index", "list", "--store", tmp_path / "mistyped")
+
+    assert done.exit_code == 2
+    assert "does not exist" in done.output

@@ -281,3 +281,15 @@ def test_pickled_objects_are_never_read(folder):
 
     with pytest.raises(SourceError, match="Python objects in dtype"):
         read_source(folder)
+
+
+def test_a_csv_parts_the_texts_of_a_list_by_a_bar(tmp_path):
+    np.save(tmp_path / "vectors.npy", np.eye(3, dtype=np.float32))
+    (tmp_path / "photos.csv").write_text("photo_id,tags\na,silk|midi\nb,wool\nc,\n")
+    (tmp_path / "space.json").write_text('{"space_id": "' + "a" * 64 + '"}')
+
+    rows = sort_rows(read_source(tmp_path, {"tags": "strings"}))
+
+    kind, tags = rows.attributes["tags"]
+    assert kind == "strings"
+    assert tags.to_pylist() == [["silk", "midi"], ["wool"], None]

@@ -89,12 +89,14 @@ def flip_a_byte(
     build(shorter, built, BuildOptions(engine="annoy"))
     hold(opened, index, "the demo damages a blob first")
     manifest = publish(opened, index, built).manifest
-    _flip(store / blob_key(manifest.segment.blobs["vectors"].sha256))
+    damaged = store / blob_key(manifest.segment.blobs["vectors"].sha256)
+    _flip(damaged)
     release(opened, index)
     roll_back(opened, index, to=manifest.number)
     refused = _wait_for_refusal(search, manifest.number)
     after = served()
     roll_back(opened, index, to=before)
+    _flip(damaged)  # nobody who looks around afterwards shall step on it
     shutil.rmtree(built)
     return Mishap(
         f"a byte flipped in the vectors of generation {manifest.number}",
