@@ -41,6 +41,11 @@ class LoadedGeneration(google.protobuf.message.Message):
     ITEM_COUNT_FIELD_NUMBER: builtins.int
     MAPPED_BYTES_FIELD_NUMBER: builtins.int
     IS_CURRENT_FIELD_NUMBER: builtins.int
+    LIVE_RECALL_FIELD_NUMBER: builtins.int
+    LIVE_RECALL_SAMPLES_FIELD_NUMBER: builtins.int
+    INTERNAL_ERRORS_FIELD_NUMBER: builtins.int
+    QUERIES_FIELD_NUMBER: builtins.int
+    IS_PINNED_FIELD_NUMBER: builtins.int
     index: builtins.str
     """The index's name."""
     space_id: builtins.str
@@ -57,6 +62,18 @@ class LoadedGeneration(google.protobuf.message.Message):
     """The bytes of its mapped files."""
     is_current: builtins.bool
     """Whether CURRENT names it. False while CURRENT names one that was refused or is being loaded."""
+    live_recall: builtins.float
+    """The mean recall of its sampled answers, 0 to 1: answers given at the default effort, answered again exactly.
+    Says nothing where live_recall_samples is 0.
+    """
+    live_recall_samples: builtins.int
+    """How many answers were sampled since this replica serves it."""
+    internal_errors: builtins.int
+    """How many of its calls ended INTERNAL since this replica serves it."""
+    queries: builtins.int
+    """How many queries it answered since this replica serves it; a batch counts each of its queries."""
+    is_pinned: builtins.bool
+    """Whether it is pinned here."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was built."""
@@ -78,11 +95,57 @@ class LoadedGeneration(google.protobuf.message.Message):
         item_count: builtins.int | None = ...,
         mapped_bytes: builtins.int | None = ...,
         is_current: builtins.bool | None = ...,
+        live_recall: builtins.float | None = ...,
+        live_recall_samples: builtins.int | None = ...,
+        internal_errors: builtins.int | None = ...,
+        queries: builtins.int | None = ...,
+        is_pinned: builtins.bool | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "promote_time", b"promote_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["create_time", b"create_time", "generation", b"generation", "index", b"index", "is_current", b"is_current", "item_count", b"item_count", "manifest_sha256", b"manifest_sha256", "mapped_bytes", b"mapped_bytes", "photo_count", b"photo_count", "promote_time", b"promote_time", "space_id", b"space_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["create_time", b"create_time", "generation", b"generation", "index", b"index", "internal_errors", b"internal_errors", "is_current", b"is_current", "is_pinned", b"is_pinned", "item_count", b"item_count", "live_recall", b"live_recall", "live_recall_samples", b"live_recall_samples", "manifest_sha256", b"manifest_sha256", "mapped_bytes", b"mapped_bytes", "photo_count", b"photo_count", "promote_time", b"promote_time", "queries", b"queries", "space_id", b"space_id"]) -> None: ...
 
 global___LoadedGeneration = LoadedGeneration
+
+@typing.final
+class PinnedGeneration(google.protobuf.message.Message):
+    """One generation that is pinned: served whatever CURRENT says of its space."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    SPACE_ID_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    MANIFEST_SHA256_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    PIN_TIME_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """The index's name."""
+    space_id: builtins.str
+    """The embedding space."""
+    generation: builtins.int
+    """The generation's number."""
+    manifest_sha256: builtins.str
+    """The SHA-256 of its manifest."""
+    reason: builtins.str
+    """Why, in the words of whoever pinned it."""
+    @property
+    def pin_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        index: builtins.str | None = ...,
+        space_id: builtins.str | None = ...,
+        generation: builtins.int | None = ...,
+        manifest_sha256: builtins.str | None = ...,
+        reason: builtins.str | None = ...,
+        pin_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["pin_time", b"pin_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["generation", b"generation", "index", b"index", "manifest_sha256", b"manifest_sha256", "pin_time", b"pin_time", "reason", b"reason", "space_id", b"space_id"]) -> None: ...
+
+global___PinnedGeneration = PinnedGeneration
 
 @typing.final
 class RefusedGeneration(google.protobuf.message.Message):
@@ -136,6 +199,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     READY_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
+    PINNED_FIELD_NUMBER: builtins.int
     ready: builtins.bool
     """Whether the replica is ready."""
     version: builtins.str
@@ -152,6 +216,10 @@ class GetStatusResponse(google.protobuf.message.Message):
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the replica started."""
 
+    @property
+    def pinned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PinnedGeneration]:
+        """What is pinned, sorted by index and space. One that was refused after a restart is here and not in `loaded`."""
+
     def __init__(
         self,
         *,
@@ -160,9 +228,10 @@ class GetStatusResponse(google.protobuf.message.Message):
         ready: builtins.bool | None = ...,
         version: builtins.str | None = ...,
         start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        pinned: collections.abc.Iterable[global___PinnedGeneration] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "pinned", b"pinned", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "version", b"version"]) -> None: ...
 
 global___GetStatusResponse = GetStatusResponse
 
@@ -198,3 +267,162 @@ class RefreshResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["status", b"status"]) -> None: ...
 
 global___RefreshResponse = RefreshResponse
+
+@typing.final
+class TryRequest(google.protobuf.message.Message):
+    """Names a published generation to take in."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    SPACE_ID_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    MANIFEST_SHA256_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """The index's name."""
+    space_id: builtins.str
+    """The embedding space."""
+    generation: builtins.int
+    """The generation's number."""
+    manifest_sha256: builtins.str
+    """The SHA-256 of its manifest, 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        index: builtins.str | None = ...,
+        space_id: builtins.str | None = ...,
+        generation: builtins.int | None = ...,
+        manifest_sha256: builtins.str | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["generation", b"generation", "index", b"index", "manifest_sha256", b"manifest_sha256", "space_id", b"space_id"]) -> None: ...
+
+global___TryRequest = TryRequest
+
+@typing.final
+class TryResponse(google.protobuf.message.Message):
+    """Whether the generation may be served here."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PASSED_FIELD_NUMBER: builtins.int
+    REFUSED_FIELD_NUMBER: builtins.int
+    passed: builtins.bool
+    """Whether it passed."""
+    @property
+    def refused(self) -> global___RefusedGeneration:
+        """What is wrong with it, unless it passed."""
+
+    def __init__(
+        self,
+        *,
+        passed: builtins.bool | None = ...,
+        refused: global___RefusedGeneration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["refused", b"refused"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["passed", b"passed", "refused", b"refused"]) -> None: ...
+
+global___TryResponse = TryResponse
+
+@typing.final
+class PinRequest(google.protobuf.message.Message):
+    """Names a published generation to stay on."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    SPACE_ID_FIELD_NUMBER: builtins.int
+    GENERATION_FIELD_NUMBER: builtins.int
+    MANIFEST_SHA256_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """The index's name."""
+    space_id: builtins.str
+    """The embedding space."""
+    generation: builtins.int
+    """The generation's number."""
+    manifest_sha256: builtins.str
+    """The SHA-256 of its manifest, 64 hexadecimal digits."""
+    reason: builtins.str
+    """Why, for whoever wonders; 1 to 500 characters."""
+    def __init__(
+        self,
+        *,
+        index: builtins.str | None = ...,
+        space_id: builtins.str | None = ...,
+        generation: builtins.int | None = ...,
+        manifest_sha256: builtins.str | None = ...,
+        reason: builtins.str | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["generation", b"generation", "index", b"index", "manifest_sha256", b"manifest_sha256", "reason", b"reason", "space_id", b"space_id"]) -> None: ...
+
+global___PinRequest = PinRequest
+
+@typing.final
+class PinResponse(google.protobuf.message.Message):
+    """What became of it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REFUSED_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    @property
+    def refused(self) -> global___RefusedGeneration:
+        """What is wrong with the generation, where it was refused: nothing is pinned then that was not before."""
+
+    @property
+    def status(self) -> global___GetStatusResponse:
+        """The status after it."""
+
+    def __init__(
+        self,
+        *,
+        refused: global___RefusedGeneration | None = ...,
+        status: global___GetStatusResponse | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["refused", b"refused", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["refused", b"refused", "status", b"status"]) -> None: ...
+
+global___PinResponse = PinResponse
+
+@typing.final
+class UnpinRequest(google.protobuf.message.Message):
+    """Names what to follow CURRENT in again."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    SPACE_ID_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """The index's name."""
+    space_id: builtins.str
+    """The embedding space; empty: every space of the index."""
+    def __init__(
+        self,
+        *,
+        index: builtins.str | None = ...,
+        space_id: builtins.str | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["index", b"index", "space_id", b"space_id"]) -> None: ...
+
+global___UnpinRequest = UnpinRequest
+
+@typing.final
+class UnpinResponse(google.protobuf.message.Message):
+    """What became of it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: builtins.int
+    @property
+    def status(self) -> global___GetStatusResponse:
+        """The status after it."""
+
+    def __init__(
+        self,
+        *,
+        status: global___GetStatusResponse | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["status", b"status"]) -> None: ...
+
+global___UnpinResponse = UnpinResponse

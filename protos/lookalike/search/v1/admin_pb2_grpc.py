@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IndexAdminServiceStub(object):
-    """What one replica has loaded and refused. On the admin port, for people and tools, not for backends.
+    """What one replica has loaded, refused and pinned. On the admin port, for people and tools, not for backends.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,25 @@ class IndexAdminServiceStub(object):
                 request_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.RefreshRequest.SerializeToString,
                 response_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.RefreshResponse.FromString,
                 _registered_method=True)
+        self.Try = channel.unary_unary(
+                '/lookalike.search.v1.IndexAdminService/Try',
+                request_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.TryRequest.SerializeToString,
+                response_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.TryResponse.FromString,
+                _registered_method=True)
+        self.Pin = channel.unary_unary(
+                '/lookalike.search.v1.IndexAdminService/Pin',
+                request_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.PinRequest.SerializeToString,
+                response_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.PinResponse.FromString,
+                _registered_method=True)
+        self.Unpin = channel.unary_unary(
+                '/lookalike.search.v1.IndexAdminService/Unpin',
+                request_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.UnpinRequest.SerializeToString,
+                response_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.UnpinResponse.FromString,
+                _registered_method=True)
 
 
 class IndexAdminServiceServicer(object):
-    """What one replica has loaded and refused. On the admin port, for people and tools, not for backends.
+    """What one replica has loaded, refused and pinned. On the admin port, for people and tools, not for backends.
     """
 
     def GetStatus(self, request, context):
@@ -61,6 +76,30 @@ class IndexAdminServiceServicer(object):
     def Refresh(self, request, context):
         """Looks at CURRENT now rather than at the next poll, and waits until what it names is served or refused.
         Refused generations are tried again.
+        Of Refresh, Try, Pin and Unpin one runs at a time; another is RESOURCE_EXHAUSTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Try(self, request, context):
+        """Takes a generation in without serving it: fetched, verified, checked, mapped, its golden queries asked.
+        If it passes it is kept, so that moving CURRENT to it promotes it at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Pin(self, request, context):
+        """Serves a generation whatever CURRENT says of its space, until Unpin. It is taken in first; one that is refused
+        is not pinned. The pin is kept in the replica's cache folder and lives as long as that does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unpin(self, request, context):
+        """Ends a pin: from the next poll on the replica follows CURRENT again. No error where nothing was pinned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +118,21 @@ def add_IndexAdminServiceServicer_to_server(servicer, server):
                     request_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.RefreshRequest.FromString,
                     response_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.RefreshResponse.SerializeToString,
             ),
+            'Try': grpc.unary_unary_rpc_method_handler(
+                    servicer.Try,
+                    request_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.TryRequest.FromString,
+                    response_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.TryResponse.SerializeToString,
+            ),
+            'Pin': grpc.unary_unary_rpc_method_handler(
+                    servicer.Pin,
+                    request_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.PinRequest.FromString,
+                    response_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.PinResponse.SerializeToString,
+            ),
+            'Unpin': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unpin,
+                    request_deserializer=lookalike_dot_search_dot_v1_dot_admin__pb2.UnpinRequest.FromString,
+                    response_serializer=lookalike_dot_search_dot_v1_dot_admin__pb2.UnpinResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'lookalike.search.v1.IndexAdminService', rpc_method_handlers)
@@ -88,7 +142,7 @@ def add_IndexAdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndexAdminService(object):
-    """What one replica has loaded and refused. On the admin port, for people and tools, not for backends.
+    """What one replica has loaded, refused and pinned. On the admin port, for people and tools, not for backends.
     """
 
     @staticmethod
@@ -135,6 +189,87 @@ class IndexAdminService(object):
             '/lookalike.search.v1.IndexAdminService/Refresh',
             lookalike_dot_search_dot_v1_dot_admin__pb2.RefreshRequest.SerializeToString,
             lookalike_dot_search_dot_v1_dot_admin__pb2.RefreshResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Try(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.search.v1.IndexAdminService/Try',
+            lookalike_dot_search_dot_v1_dot_admin__pb2.TryRequest.SerializeToString,
+            lookalike_dot_search_dot_v1_dot_admin__pb2.TryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.search.v1.IndexAdminService/Pin',
+            lookalike_dot_search_dot_v1_dot_admin__pb2.PinRequest.SerializeToString,
+            lookalike_dot_search_dot_v1_dot_admin__pb2.PinResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unpin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lookalike.search.v1.IndexAdminService/Unpin',
+            lookalike_dot_search_dot_v1_dot_admin__pb2.UnpinRequest.SerializeToString,
+            lookalike_dot_search_dot_v1_dot_admin__pb2.UnpinResponse.FromString,
             options,
             channel_credentials,
             insecure,

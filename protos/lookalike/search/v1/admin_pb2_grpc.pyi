@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class IndexAdminServiceStub:
-    """What one replica has loaded and refused. On the admin port, for people and tools, not for backends."""
+    """What one replica has loaded, refused and pinned. On the admin port, for people and tools, not for backends."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     GetStatus: grpc.UnaryUnaryMultiCallable[
@@ -33,10 +33,33 @@ class IndexAdminServiceStub:
     ]
     """Looks at CURRENT now rather than at the next poll, and waits until what it names is served or refused.
     Refused generations are tried again.
+    Of Refresh, Try, Pin and Unpin one runs at a time; another is RESOURCE_EXHAUSTED.
     """
 
+    Try: grpc.UnaryUnaryMultiCallable[
+        lookalike.search.v1.admin_pb2.TryRequest,
+        lookalike.search.v1.admin_pb2.TryResponse,
+    ]
+    """Takes a generation in without serving it: fetched, verified, checked, mapped, its golden queries asked.
+    If it passes it is kept, so that moving CURRENT to it promotes it at once.
+    """
+
+    Pin: grpc.UnaryUnaryMultiCallable[
+        lookalike.search.v1.admin_pb2.PinRequest,
+        lookalike.search.v1.admin_pb2.PinResponse,
+    ]
+    """Serves a generation whatever CURRENT says of its space, until Unpin. It is taken in first; one that is refused
+    is not pinned. The pin is kept in the replica's cache folder and lives as long as that does.
+    """
+
+    Unpin: grpc.UnaryUnaryMultiCallable[
+        lookalike.search.v1.admin_pb2.UnpinRequest,
+        lookalike.search.v1.admin_pb2.UnpinResponse,
+    ]
+    """Ends a pin: from the next poll on the replica follows CURRENT again. No error where nothing was pinned."""
+
 class IndexAdminServiceAsyncStub:
-    """What one replica has loaded and refused. On the admin port, for people and tools, not for backends."""
+    """What one replica has loaded, refused and pinned. On the admin port, for people and tools, not for backends."""
 
     GetStatus: grpc.aio.UnaryUnaryMultiCallable[
         lookalike.search.v1.admin_pb2.GetStatusRequest,
@@ -50,10 +73,33 @@ class IndexAdminServiceAsyncStub:
     ]
     """Looks at CURRENT now rather than at the next poll, and waits until what it names is served or refused.
     Refused generations are tried again.
+    Of Refresh, Try, Pin and Unpin one runs at a time; another is RESOURCE_EXHAUSTED.
     """
 
+    Try: grpc.aio.UnaryUnaryMultiCallable[
+        lookalike.search.v1.admin_pb2.TryRequest,
+        lookalike.search.v1.admin_pb2.TryResponse,
+    ]
+    """Takes a generation in without serving it: fetched, verified, checked, mapped, its golden queries asked.
+    If it passes it is kept, so that moving CURRENT to it promotes it at once.
+    """
+
+    Pin: grpc.aio.UnaryUnaryMultiCallable[
+        lookalike.search.v1.admin_pb2.PinRequest,
+        lookalike.search.v1.admin_pb2.PinResponse,
+    ]
+    """Serves a generation whatever CURRENT says of its space, until Unpin. It is taken in first; one that is refused
+    is not pinned. The pin is kept in the replica's cache folder and lives as long as that does.
+    """
+
+    Unpin: grpc.aio.UnaryUnaryMultiCallable[
+        lookalike.search.v1.admin_pb2.UnpinRequest,
+        lookalike.search.v1.admin_pb2.UnpinResponse,
+    ]
+    """Ends a pin: from the next poll on the replica follows CURRENT again. No error where nothing was pinned."""
+
 class IndexAdminServiceServicer(metaclass=abc.ABCMeta):
-    """What one replica has loaded and refused. On the admin port, for people and tools, not for backends."""
+    """What one replica has loaded, refused and pinned. On the admin port, for people and tools, not for backends."""
 
     @abc.abstractmethod
     def GetStatus(
@@ -71,6 +117,35 @@ class IndexAdminServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[lookalike.search.v1.admin_pb2.RefreshResponse, collections.abc.Awaitable[lookalike.search.v1.admin_pb2.RefreshResponse]]:
         """Looks at CURRENT now rather than at the next poll, and waits until what it names is served or refused.
         Refused generations are tried again.
+        Of Refresh, Try, Pin and Unpin one runs at a time; another is RESOURCE_EXHAUSTED.
         """
+
+    @abc.abstractmethod
+    def Try(
+        self,
+        request: lookalike.search.v1.admin_pb2.TryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[lookalike.search.v1.admin_pb2.TryResponse, collections.abc.Awaitable[lookalike.search.v1.admin_pb2.TryResponse]]:
+        """Takes a generation in without serving it: fetched, verified, checked, mapped, its golden queries asked.
+        If it passes it is kept, so that moving CURRENT to it promotes it at once.
+        """
+
+    @abc.abstractmethod
+    def Pin(
+        self,
+        request: lookalike.search.v1.admin_pb2.PinRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[lookalike.search.v1.admin_pb2.PinResponse, collections.abc.Awaitable[lookalike.search.v1.admin_pb2.PinResponse]]:
+        """Serves a generation whatever CURRENT says of its space, until Unpin. It is taken in first; one that is refused
+        is not pinned. The pin is kept in the replica's cache folder and lives as long as that does.
+        """
+
+    @abc.abstractmethod
+    def Unpin(
+        self,
+        request: lookalike.search.v1.admin_pb2.UnpinRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[lookalike.search.v1.admin_pb2.UnpinResponse, collections.abc.Awaitable[lookalike.search.v1.admin_pb2.UnpinResponse]]:
+        """Ends a pin: from the next poll on the replica follows CURRENT again. No error where nothing was pinned."""
 
 def add_IndexAdminServiceServicer_to_server(servicer: IndexAdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
