@@ -56,8 +56,8 @@ def _loaded(promoted: Promoted) -> pb.LoadedGeneration:
         manifest_sha256=promoted.generation.sha256,
         create_time=timestamp(manifest.created_at),
         promote_time=timestamp(promoted.time),
-        photo_count=manifest.segment.photos,
-        item_count=manifest.segment.items,
+        photo_count=manifest.photos,
+        item_count=manifest.items,
         mapped_bytes=manifest.mapped_bytes,
         is_current=promoted.is_current,
     )

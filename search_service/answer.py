@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from search_service.segment import AttributeValue
+from search_service.segments import AttributeValue
 
 
 @dataclass(frozen=True)

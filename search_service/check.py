@@ -1,11 +1,13 @@
 """Looks at a generation's files before they are mapped, in a process of its own.
 
-`python -m search_service.check MANIFEST BLOBS` exits 0 if they are what the manifest says, else
-prints one JSON line with the reason and exits 1. A file that crashes or hangs it crashes nobody.
+`python -m search_service.check MANIFEST BLOBS [SKIPPED...]` exits 0 if they are what the manifest
+says, else prints one JSON line with the reason and exits 1. A file that crashes or hangs it crashes
+nobody.
 """
 
 import json
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,18 @@ from numpy.lib.format import open_memmap
 
 from search_service.engines.structure import check_forest
 from search_service.golden import GoldenQueries
-from search_service.manifest import AttributeKind, AttributeSpec, FormatError, Manifest, decode
-from search_service.segment import ATTRIBUTE, blob_paths, read_table
+from search_service.manifest import (
+    AttributeKind,
+    AttributeSpec,
+    Dead,
+    FormatError,
+    Manifest,
+    Segment,
+    decode,
+    digest,
+    encode,
+)
+from search_service.segment import ATTRIBUTE, blob_paths, read_dead, read_table
 
 _ROWS_A_LOOK = 65_536
 # The years 1 to 9999, which a google.protobuf.Timestamp can say.
@@ -32,16 +44,27 @@ ARROW_TYPES: dict[AttributeKind, pa.DataType] = {
 }
 
 
-def check(manifest: Manifest, folder: Path) -> None:
-    """Raises FormatError where a file is not what the manifest says."""
-    segment = manifest.segment
+def check(manifest: Manifest, folder: Path, skipped: Collection[str] = ()) -> None:
+    """Raises FormatError where a file is not what the manifest says.
+
+    skipped: digests of segments that are served already.
+    """
+    for segment in manifest.segments:
+        if digest(encode(segment)) not in skipped:
+            _check_segment(segment, manifest, folder)
+    if manifest.dead:
+        _check_dead(manifest.dead, manifest.base, folder)
+    if manifest.delta:
+        _check_apart(manifest, folder)
+
+
+def _check_segment(segment: Segment, manifest: Manifest, folder: Path) -> None:
     paths = blob_paths(segment.blobs, folder)
     _check_vectors(paths["vectors"], segment.photos, manifest.dimension)
     _check_photos(_table(paths["photos"], "photos"), segment.photos)
-    _check_items(_table(paths["items"], "items"), manifest)
-    golden = folder / manifest.golden.blob.sha256
-    _table(golden, "golden queries")
-    GoldenQueries.read(golden, manifest.golden, manifest.dimension)
+    _check_items(_table(paths["items"], "items"), segment, manifest.attributes)
+    _table(paths["golden"], "golden queries")
+    GoldenQueries.read(paths["golden"], segment.golden, manifest.dimension)
     if segment.width:
         _check_projection(paths["projection"], manifest.dimension, segment.width)
     if segment.engine == "annoy":
@@ -93,23 +116,53 @@ def _check_photos(table: pa.Table, photos: int) -> None:
         raise FormatError(f"photos: expected {photos} ids, got {len(table)} or missing ones")
 
 
-def _check_items(table: pa.Table, manifest: Manifest) -> None:
-    attributes = [(ATTRIBUTE + each.name, ARROW_TYPES[each.kind]) for each in manifest.attributes]
-    wanted = pa.schema([("item_id", pa.string()), ("first_row", pa.int64()), *attributes])
+def _check_dead(dead: Dead, base: Segment, folder: Path) -> None:
+    try:
+        packed = np.load(folder / dead.blob.sha256, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise FormatError(f"dead: expected a .npy file, got {error}") from None
+    if packed.dtype != np.uint8 or packed.shape != (-(-base.items // 8),):
+        raise FormatError(
+            f"dead: expected a bit an item, {base.items}, got {packed.dtype} {packed.shape}"
+        )
+    gone = read_dead(folder / dead.blob.sha256, base.items)
+    items = read_table(folder / base.blobs["items"].sha256)
+    photos = np.diff(items.column("first_row").to_numpy(), append=base.photos)
+    got = int(np.count_nonzero(gone)), int(photos[gone].sum())
+    if got != (dead.items, dead.photos):
+        raise FormatError(
+            f"dead: expected {dead.items} items of {dead.photos} photos, got {got[0]} of {got[1]}"
+        )
+
+
+def _check_apart(manifest: Manifest, folder: Path) -> None:
+    """An item that stood in both segments would be found twice."""
+    base, delta = (
+        read_table(folder / segment.blobs["items"].sha256).column("item_id")
+        for segment in manifest.segments
+    )
+    twice = pc.is_in(base, value_set=delta.combine_chunks()).to_numpy()
+    if manifest.dead:
+        twice = twice & ~read_dead(folder / manifest.dead.blob.sha256, manifest.base.items)
+    if twice.any():
+        raise FormatError("items: expected each in one segment, got some that are live in both")
+
+
+def _check_items(table: pa.Table, segment: Segment, attributes: Sequence[AttributeSpec]) -> None:
+    columns = [(ATTRIBUTE + each.name, ARROW_TYPES[each.kind]) for each in attributes]
+    wanted = pa.schema([("item_id", pa.string()), ("first_row", pa.int64()), *columns])
     if table.schema != wanted:
         raise FormatError(f"items: expected columns {wanted.names}, got {table.schema}")
     ids, first_rows = table.column("item_id"), table.column("first_row")
-    if len(table) != manifest.segment.items or ids.null_count or first_rows.null_count:
-        raise FormatError(
-            f"items: expected {manifest.segment.items}, got {len(table)} or missing values"
-        )
+    if len(table) != segment.items or ids.null_count or first_rows.null_count:
+        raise FormatError(f"items: expected {segment.items}, got {len(table)} or missing values")
     # Arrow compares strings by their UTF-8 bytes, as the bisection in segment.py does.
     if not pc.all(pc.less(ids[:-1], ids[1:])).as_py() and len(table) > 1:
         raise FormatError("items: expected ids in order, each once")
     rows = first_rows.to_numpy()
-    for each in manifest.attributes:
+    for each in attributes:
         _check_attribute(table.column(ATTRIBUTE + each.name), each)
-    if rows[0] != 0 or (rows[1:] <= rows[:-1]).any() or rows[-1] >= manifest.segment.photos:
+    if rows[0] != 0 or (rows[1:] <= rows[:-1]).any() or rows[-1] >= segment.photos:
         raise FormatError("items: expected ascending first rows within the photos")
 
 
@@ -130,9 +183,10 @@ def moments_fit(column: pa.Array | pa.ChunkedArray) -> bool:
     return bool(within)
 
 
-def main(manifest_path: str, folder: str) -> int:
+def main(manifest_path: str, folder: str, *skipped: str) -> int:
     try:
-        check(decode(Path(manifest_path).read_bytes(), Manifest, "manifest"), Path(folder))
+        manifest = decode(Path(manifest_path).read_bytes(), Manifest, "manifest")
+        check(manifest, Path(folder), skipped)
     except FormatError as error:
         return _refuse(str(error))
     except Exception as error:  # noqa: BLE001

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from search_service.engines import Mask, Rows, Vectors
-from search_service.engines.exact import ROUNDING
+from search_service.engines.exact import ROUNDING, Stacked
 
 # Vectors looked at together: 2 MB at 512 dimensions.
 _BLOCK = 1024
@@ -48,13 +48,13 @@ def take(
 class Copies:
     """What is nearly the same as something kept before. Places are asked for in their order."""
 
-    def __init__(self, vectors: Vectors, rows: Rows, similarity: float) -> None:
+    def __init__(self, vectors: Vectors | Stacked, rows: Rows, similarity: float) -> None:
         self._vectors = vectors
         self._rows = rows
         self._least = similarity - ROUNDING
         self._kept: list[Vectors] = []
         self._start = 0
-        self._block = vectors[:0]
+        self._block = np.empty((0, vectors.shape[1]), np.float32)
         self._copies: Mask = np.zeros(0, np.bool_)
 
     def has(self, place: int) -> bool:

@@ -18,7 +18,7 @@ from lookalike_kit.errors import InvalidField
 from search_service.engines import Mask
 from search_service.errors import UnknownAttribute, WrongAttributeType
 from search_service.manifest import AttributeKind, Manifest
-from search_service.segment import MappedSegment
+from search_service.segments import Segments
 
 MAX_CONDITIONS = 64
 MAX_DEPTH = 8
@@ -44,19 +44,19 @@ _BOUNDS: dict[str, Callable[[pa.ChunkedArray, pa.Scalar], pa.ChunkedArray]] = {
 }
 
 
-def allowed_items(segment: MappedSegment, manifest: Manifest, filters: Sequence[pb.Filter]) -> Mask:
-    """True for each item of the segment that fulfils every condition."""
-    return _Conditions(segment, manifest).all_of(filters, "options.filters", 1)
+def allowed_items(segments: Segments, manifest: Manifest, filters: Sequence[pb.Filter]) -> Mask:
+    """True for each item, by number, that fulfils every condition."""
+    return _Conditions(segments, manifest).all_of(filters, "options.filters", 1)
 
 
 def grouped_values(
-    segment: MappedSegment, manifest: Manifest, name: str, field: str
+    segments: Segments, manifest: Manifest, name: str, field: str
 ) -> pa.ChunkedArray:
     """An attribute of one value an item, in a form whose values compare as plain Python."""
     kind = _kind(manifest, name, f"{field}.attribute")
     if kind not in _SINGLE:
         raise _wrong_type(name, kind, _SINGLE, field)
-    column = segment.attribute(name)
+    column = segments.attribute(name)
     # Arrow asks the system's time zones for a moment, and a slim image has none.
     return column.cast(pa.int64()) if kind == "timestamp" else column
 
@@ -69,21 +69,21 @@ def equals_any(column: pa.ChunkedArray, values: Sequence[Any]) -> Mask:
 
 
 class _Conditions:
-    """Evaluates conditions over one segment's items, counting them as it goes."""
+    """Evaluates conditions over one generation's items, counting them as it goes."""
 
-    def __init__(self, segment: MappedSegment, manifest: Manifest) -> None:
-        self._segment = segment
+    def __init__(self, segments: Segments, manifest: Manifest) -> None:
+        self._segments = segments
         self._manifest = manifest
         self._count = 0
 
     def all_of(self, filters: Sequence[pb.Filter], field: str, depth: int) -> Mask:
-        result = np.ones(self._segment.item_count, np.bool_)
+        result = np.ones(self._segments.item_numbers, np.bool_)
         for i, each in enumerate(filters):
             result &= self._evaluate(each, f"{field}[{i}]", depth)
         return result
 
     def _any_of(self, filters: Sequence[pb.Filter], field: str, depth: int) -> Mask:
-        result = np.zeros(self._segment.item_count, np.bool_)
+        result = np.zeros(self._segments.item_numbers, np.bool_)
         for i, each in enumerate(filters):
             result |= self._evaluate(each, f"{field}[{i}]", depth)
         return result
@@ -137,7 +137,7 @@ class _Conditions:
         bounds = [name for name in _BOUNDS if asked.HasField(name)]  # type: ignore[arg-type]
         if not bounds:
             raise InvalidField(field, "a bound", "none")
-        result = np.ones(self._segment.item_count, np.bool_)
+        result = np.ones(self._segments.item_numbers, np.bool_)
         for name in bounds:
             bound = _value(kind, asked.attribute, getattr(asked, name), f"{field}.{name}")
             if isinstance(bound, float) and math.isnan(bound):
@@ -150,7 +150,7 @@ class _Conditions:
         return _mask(pc.is_null(column))
 
     def _attribute(self, name: str, field: str) -> tuple[AttributeKind, pa.ChunkedArray]:
-        return _kind(self._manifest, name, f"{field}.attribute"), self._segment.attribute(name)
+        return _kind(self._manifest, name, f"{field}.attribute"), self._segments.attribute(name)
 
 
 def _nested(filters: pb.FilterList, field: str, depth: int) -> tuple[Sequence[pb.Filter], str, int]:

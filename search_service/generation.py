@@ -6,8 +6,9 @@ widens until k items are found and ends in exact, so that k come back whenever k
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -19,13 +20,14 @@ from search_service.choose import Copies
 from search_service.engines import Mask, Rows, Vectors
 from search_service.engines.exact import ROUNDING, nearest_rows
 from search_service.filters import allowed_items, equals_any
-from search_service.manifest import EffortPoint, Manifest
-from search_service.plan import Plan, effort_for, first_plan
+from search_service.manifest import Manifest
+from search_service.plan import Plan, first_plan
 from search_service.probe import Probe, Prober
 from search_service.query import Options, Target
 from search_service.ranking import Ranking, distances, rank, similarities
 from search_service.rules import Rules, read_rules
-from search_service.segment import MappedSegment, blob_paths
+from search_service.segment import MappedSegment, read_dead
+from search_service.segments import Segments
 
 
 @dataclass(frozen=True)
@@ -42,27 +44,41 @@ class Answers:
 class Generation:
     """Answers from one manifest's files. Safe for many threads at once."""
 
-    def __init__(self, manifest: Manifest, sha256: str, segment: MappedSegment) -> None:
+    def __init__(self, manifest: Manifest, sha256: str, segments: Segments) -> None:
         self.manifest = manifest
         self.sha256 = sha256
-        self.segment = segment
+        self.segments = segments
 
     @classmethod
-    def open(cls, manifest: Manifest, sha256: str, folder: Path) -> "Generation":
-        """Maps the manifest's blobs where the replica keeps them."""
-        paths = blob_paths(manifest.segment.blobs, folder)
-        return cls(manifest, sha256, MappedSegment(manifest.segment, manifest.dimension, paths))
+    def open(
+        cls,
+        manifest: Manifest,
+        sha256: str,
+        folder: Path,
+        known: Iterable[MappedSegment] = (),
+    ) -> "Generation":
+        """Maps the manifest's blobs where the replica keeps them, but what is known is shared."""
+        parts = [
+            next((part for part in known if part.about == segment), None)
+            or MappedSegment(segment, manifest, folder)
+            for segment in manifest.segments
+        ]
+        dead = None
+        if manifest.dead:
+            path = folder / manifest.dead.blob.sha256
+            dead = read_dead(path, manifest.base.items)
+        return cls(manifest, sha256, Segments(parts, dead))
 
     def nearest(self, targets: Sequence[Target], options: Options) -> Answers:
         """One answer a target. All of it comes from this generation."""
         stages = Stages()
-        rules = read_rules(self.segment, self.manifest, options)
-        prober = Prober(self.segment, self.manifest, rules.excluded)
+        rules = read_rules(self.segments, self.manifest, options)
+        prober = Prober(self.segments, self.manifest, rules.excluded)
         probes = [prober.probe(target) for target in targets]
         begun = perf_counter_ns()
         allowed = self._allowed(options)
         stages.filter += perf_counter_ns() - begun
-        plan = first_plan(self.segment, self.manifest, rules, allowed)
+        plan = first_plan(self.manifest.index, self.segments, rules, allowed)
         begun = perf_counter_ns()
         found = self._candidates(np.concatenate([probe.vectors for probe in probes]), plan)
         stages.candidates += perf_counter_ns() - begun
@@ -74,31 +90,22 @@ class Generation:
         return Answers(
             answers=tuple(answers),
             generation=self,
-            engine="exact" if plan.search_k is None else self.manifest.segment.engine,
-            effort=plan.search_k or 0,
+            engine="exact" if plan.is_exact else self.manifest.base.engine,
+            effort=plan.looks[0].effort if plan.looks else 0,
             stages=stages,
         )
-
-    def default_effort(self, recall: float = 0.99) -> EffortPoint:
-        """The least effort that surely reached the recall at the build; else the most."""
-        return effort_for(self.manifest, recall)
 
     def _allowed(self, options: Options) -> Mask | None:
         """The rows that fulfil the filters; None: all."""
         if not options.filters:
             return None
-        return self._rows(allowed_items(self.segment, self.manifest, options.filters))
-
-    def _rows(self, items: Mask) -> Mask:
-        """The rows of the items for which this is true."""
-        photos = np.diff(self.segment.first_rows, append=self.segment.photo_count)
-        return np.repeat(items, photos)
+        items = allowed_items(self.segments, self.manifest, options.filters)
+        return self.segments.rows_of_items(items)
 
     def _candidates(self, queries: Vectors, plan: Plan) -> list[Rows]:
-        engine = self.segment.engine
-        if plan.search_k is None or engine is None:
-            return nearest_rows(self.segment.vectors, queries, plan.count, plan.allowed)
-        found = [engine.candidates(query, plan.count, plan.search_k) for query in queries]
+        if plan.is_exact:
+            return nearest_rows(self.segments.vectors, queries, plan.count, plan.allowed)
+        found = [self.segments.candidates(query, plan.looks) for query in queries]
         if plan.allowed is None:
             return found
         return [rows[plan.allowed[rows]] for rows in found]
@@ -127,8 +134,8 @@ class Generation:
 
     def _ranking(self, probe: Probe, found: list[Rows], rules: Rules) -> Ranking:
         """What was found, by item, less what may not be a hit whatever else is."""
-        rows = np.unique(np.concatenate(found))
-        ranking = rank(self.segment, rows, probe.vectors)
+        rows = self.segments.by_id(np.unique(np.concatenate(found)))
+        ranking = rank(self.segments, rows, probe.vectors)
         if len(probe.left_out):
             ranking = ranking.without(probe.left_out)
         if rules.options.minimum_similarity:
@@ -140,7 +147,7 @@ class Generation:
             return ranking.at(slice(rules.wanted))
         options, copies = rules.options, None
         if options.collapse_similarity:
-            copies = Copies(self.segment.vectors, ranking.rows, options.collapse_similarity)
+            copies = Copies(self.segments.vectors, ranking.rows, options.collapse_similarity)
         most = options.max_per_value.count if options.max_per_value else 0
         values = rules.values_of(ranking)
         return ranking.at(choose.take(rules.wanted, values, most, copies))
@@ -154,7 +161,7 @@ class Generation:
         # Each query's list ends somewhere. A row beyond all ends must not be as near as the last
         # hit: among many equals it may have the smaller id, and one item may fill a list.
         ends = [
-            float(distances(self.segment.vectors, rows, query[None]).max())
+            float(distances(self.segments.vectors, rows, query[None]).max())
             for rows, query in zip(found, probe.vectors, strict=True)
         ]
         return math.sqrt(max(0.0, min(ends) ** 2 - 4 * ROUNDING))
@@ -167,13 +174,13 @@ class Generation:
             # What was taken within the settled distance stays: values that are full by it are done.
             values = rules.values_of(taken.at(taken.distances < settled))
             full = choose.full_values(values, rules.options.max_per_value.count)
-            plan = plan.without(self._rows(equals_any(rules.values, full)))
+            plan = plan.without(self.segments.rows_of_items(equals_any(rules.values, full)))
         return plan.wider()
 
     def _chosen(self, taken: Ranking, options: Options) -> Ranking:
         if not options.diversity:
             return taken
-        vectors = self.segment.vectors[taken.rows]
+        vectors = self.segments.vectors[taken.rows]
         near = similarities(taken.distances)
         return taken.at(choose.diverse(vectors, near, options.k, options.diversity))
 
@@ -181,23 +188,25 @@ class Generation:
         places = zip(
             chosen.items.tolist(), chosen.rows.tolist(), chosen.distances.tolist(), strict=True
         )
-        hits = [(item, self._hit(item, (row, far), queries, options)) for item, row, far in places]
+        hits = [self._hit(item, (row, far), queries, options) for item, row, far in places]
         if not options.diversity:
             # The engine may have missed a photo that is nearer than those it found of the item.
-            hits.sort(key=lambda each: (each[1].photos[0].distance, each[0]))
-        return tuple(hit for _, hit in hits)
+            ranks = self.segments.ranks(chosen.items).tolist()
+            ranked = zip((hit.photos[0].distance for hit in hits), ranks, hits, strict=True)
+            hits = [hit for _, _, hit in sorted(ranked, key=itemgetter(0, 1))]
+        return tuple(hits)
 
     def _hit(self, item: int, photo: tuple[int, float], queries: Vectors, options: Options) -> Hit:
         nearest = [photo]
         if options.photos_per_item > 1:
-            rows = np.asarray(self.segment.rows_of(item))
-            far = distances(self.segment.vectors, rows, queries)
+            rows = np.asarray(self.segments.rows_of(item))
+            far = distances(self.segments.vectors, rows, queries)
             order = np.argsort(far, kind="stable")[: options.photos_per_item]
             nearest = list(zip(rows[order].tolist(), far[order].tolist(), strict=True))
         return Hit(
-            item_id=self.segment.item_id(item),
-            photos=tuple(PhotoHit(self.segment.photo_id(row), far) for row, far in nearest),
-            attributes=dict(self.segment.attributes(item)) if options.include_attributes else {},
+            item_id=self.segments.item_id(item),
+            photos=tuple(PhotoHit(self.segments.photo_id(row), far) for row, far in nearest),
+            attributes=dict(self.segments.attributes(item)) if options.include_attributes else {},
         )
 
 

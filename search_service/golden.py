@@ -70,7 +70,7 @@ class GoldenQueries:
 
     def recalls(self, segment: MappedSegment, effort: EffortPoint | None) -> Vectors:
         """recall of each query through the engine at this effort; None: by comparing all rows."""
-        if effort is None or segment.engine is None:
+        if effort is None:
             asked = self.vectors[:_EXACT_QUERIES]
             count = self.rows.shape[1] + self.most_own + TIES
             found = nearest_rows(segment.vectors, asked, count)
@@ -103,7 +103,7 @@ class GoldenQueries:
 
     def check_distances(self, segment: MappedSegment) -> None:
         """Raises FormatError unless the stored distances are those of the mapped vectors."""
-        if self.rows.min(initial=0) < 0 or self.rows.max(initial=0) >= segment.photo_count:
+        if self.rows.min(initial=0) < 0 or self.rows.max(initial=0) >= len(segment.vectors):
             raise FormatError("golden queries: expected rows of the segment, got one out of range")
         for vector, rows, distances in zip(self.vectors, self.rows, self.distances, strict=True):
             got = np.linalg.norm(segment.vectors[rows] - vector, axis=1)

@@ -14,16 +14,17 @@ import hashlib
 import re
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-SCHEMA = 1
+SCHEMA = 2
+PREVIOUS_SCHEMA = 1  # read, never written
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 GENERATIONS = re.compile(r"(\d{8})-([0-9a-f]{64})\.json")
 
-EngineName = Literal["annoy", "exact"]
+EngineName = Literal["annoy", "exact", "graph"]
 AttributeKind = Literal["string", "int64", "double", "bool", "timestamp", "strings"]
 Counted = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]  # annoy counts in int32
 OrNone = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -44,7 +45,7 @@ class Blob(msgspec.Struct, frozen=True, kw_only=True):
 class EffortPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A point of the curve that the builder measured."""
 
-    effort: Counted  # annoy's search_k
+    effort: Counted  # annoy's search_k, the graph's ef
     depth: Counted  # candidates compared exactly
     recall: Share  # mean recall@10 against exact
     standard_error: Share  # of that mean
@@ -56,16 +57,41 @@ class EffortPoint(msgspec.Struct, frozen=True, kw_only=True):
         return self.recall - 3 * self.standard_error
 
 
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
+    """Queries with their exact answers, which a replica asks before it serves."""
+
+    queries: Counted
+    neighbours: Counted  # answers a query
+    source: Literal["rows, own item left out"]
+
+
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """Vectors, ids, attributes and one engine's files."""
+    """Vectors, ids, attributes, one engine's files, and queries that prove them."""
 
     photos: Counted
     items: Counted
     engine: EngineName
-    trees: OrNone  # 0 for exact
+    trees: OrNone  # 0 without a forest
     width: OrNone  # dimensions of the projection; 0 without one
     efforts: tuple[EffortPoint, ...]  # ascending; empty for exact
-    blobs: dict[str, Blob]  # by role: vectors, items, photos; annoy also forest and projection
+    golden: Golden
+    blobs: dict[str, Blob]  # by role, see ROLES
+
+
+ROLES: dict[EngineName, frozenset[str]] = {
+    "annoy": frozenset({"forest"}),
+    "exact": frozenset(),
+    "graph": frozenset({"graph"}),
+}
+_ROLES_OF_ALL = frozenset({"vectors", "items", "photos", "golden"})  # and projection, with a width
+
+
+class Dead(msgspec.Struct, frozen=True, kw_only=True):
+    """Items of the base segment that are not there any more: removed, or new in the delta."""
+
+    blob: Blob  # .npy of bytes, numpy.packbits over the base's items
+    items: Counted
+    photos: Counted
 
 
 class AttributeSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,15 +108,6 @@ class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
     similarities: tuple[float, ...]
 
 
-class Golden(msgspec.Struct, frozen=True, kw_only=True):
-    """Queries with their exact answers, which a replica asks before it serves."""
-
-    blob: Blob
-    queries: Counted
-    neighbours: Counted  # answers a query
-    source: Literal["rows, own item left out"]
-
-
 class Parent(msgspec.Struct, frozen=True, kw_only=True):
     """The generation that was current when this one was published."""
 
@@ -98,26 +115,50 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """One immutable generation."""
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build leaves for a publish: everything but a place in an index.
+
+    The first segment is the base. A second is the delta: what was added or changed since, rewritten
+    whole by each change; the base's items that it replaces are dead.
+    """
 
     schema: int
-    index: str
-    number: int
-    parent: Parent | None
     created: str  # RFC 3339, UTC
     space_id: str
     dimension: Counted
     segments: tuple[Segment, ...]
+    dead: Dead | None
     attributes: tuple[AttributeSpec, ...]  # sorted by name
     same_item: Quantiles | None
     random_pair: Quantiles | None
-    golden: Golden
     versions: dict[str, str]
 
     @property
-    def segment(self) -> Segment:
+    def base(self) -> Segment:
         return self.segments[0]
+
+    @property
+    def delta(self) -> Segment | None:
+        return self.segments[1] if len(self.segments) > 1 else None
+
+    @property
+    def photos(self) -> int:
+        """How many are searched."""
+        gone = self.dead.photos if self.dead else 0
+        return sum(segment.photos for segment in self.segments) - gone
+
+    @property
+    def items(self) -> int:
+        """How many are searched."""
+        gone = self.dead.items if self.dead else 0
+        return sum(segment.items for segment in self.segments) - gone
+
+    @property
+    def changed_share(self) -> float:
+        """How much of the base is dead or added to: past 0.05 a rebuild is due."""
+        gone = self.dead.photos if self.dead else 0
+        added = self.delta.photos if self.delta else 0
+        return max(gone, added) / self.base.photos
 
     @property
     def created_at(self) -> datetime:
@@ -125,27 +166,22 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mapped_bytes(self) -> int:
-        return sum(blob.bytes for blob in self.segment.blobs.values())
+        return sum(blob.bytes for blob in self.blobs().values())
 
     def blobs(self) -> dict[str, Blob]:
         """Every blob that a replica needs, by sha256."""
-        wanted = [*self.segment.blobs.values(), self.golden.blob]
+        wanted = [blob for segment in self.segments for blob in segment.blobs.values()]
+        if self.dead:
+            wanted.append(self.dead.blob)
         return {blob.sha256: blob for blob in wanted}
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What a build leaves for a publish: everything but a place in an index."""
+class Manifest(Draft, frozen=True, kw_only=True):
+    """One immutable generation."""
 
-    schema: int
-    created: str  # RFC 3339, UTC
-    space_id: str
-    dimension: Counted
-    segment: Segment
-    attributes: tuple[AttributeSpec, ...]
-    same_item: Quantiles | None
-    random_pair: Quantiles | None
-    golden: Golden
-    versions: dict[str, str]
+    index: str
+    number: int
+    parent: Parent | None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +209,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 Kind = TypeVar("Kind", Manifest, Draft, Current, Hold)
 
 
-def encode(value: Manifest | Draft | Current | Hold) -> bytes:
+def encode(value: Segment | Draft | Current | Hold) -> bytes:
     """Canonical JSON: the same value has the same bytes and so the same hash."""
     return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=1) + b"\n"
 
@@ -183,52 +219,86 @@ def digest(data: bytes) -> str:
 
 
 def decode(data: bytes, kind: type[Kind], what: str) -> Kind:
-    """Reads JSON of a known kind; `what` names it in the error."""
+    """Reads JSON of a known kind, of this schema or the one before; `what` names it in the error.
+
+    FormatError.
+    """
     try:
-        value = msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raw = msgspec.json.decode(data)
+        if kind is not Hold:
+            raw = _of_this_schema(raw, f"{what}: expected {kind.__name__}")
+        value = msgspec.convert(raw, kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise FormatError(f"{what}: expected {kind.__name__} as JSON, got {error}") from None
-    if isinstance(value, Manifest | Draft | Current) and value.schema != SCHEMA:
-        raise FormatError(f"{what}: expected schema {SCHEMA}, got {value.schema}")
     if isinstance(value, Manifest):
         check_name(value.index, f"{what}: index")
-        if len(value.segments) != 1:
-            raise FormatError(f"{what}: expected 1 segment, got {len(value.segments)}")
-    if isinstance(value, Manifest | Draft):
+    if isinstance(value, Draft):
         _check_generation(value, what)
     if isinstance(value, Current):
         _check_current(value, what)
     return value
 
 
-def _check_generation(value: "Manifest | Draft", what: str) -> None:
+def _of_this_schema(raw: object, what: str) -> object:
+    if not isinstance(raw, dict) or raw.get("schema") == SCHEMA:
+        return raw
+    if raw.get("schema") != PREVIOUS_SCHEMA:
+        raise FormatError(
+            f"{what} of schema {PREVIOUS_SCHEMA} or {SCHEMA}, got {raw.get('schema')!r}"
+        )
+    return _from_schema_1(raw)
+
+
+def _from_schema_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """One segment, whose golden queries stood beside it, and nothing dead."""
+    new = {**raw, "schema": SCHEMA}
+    match raw:
+        case {"golden": {"blob": blob, **golden}, "segments": [{"blobs": {**blobs}, **segment}]}:
+            del new["golden"]
+            whole = {**segment, "golden": golden, "blobs": {**blobs, "golden": blob}}
+            new |= {"segments": [whole], "dead": None}
+    return new
+
+
+def _check_generation(value: Draft, what: str) -> None:
     _check_sha(value.space_id, f"{what}: space_id")
     _check_moment(value.created, f"{what}: created")
-    segment = value.segment
-    _check_engine(segment, what)
+    if not 1 <= len(value.segments) <= 2:
+        raise FormatError(f"{what}: expected 1 or 2 segments, got {len(value.segments)}")
+    for segment in value.segments:
+        _check_segment(segment, what)
+    if value.items < 1 or value.photos < value.items:
+        raise FormatError(
+            f"{what}: expected at least one item that is not dead, with a photo each, got "
+            f"{value.items} items and {value.photos} photos"
+        )
+    names = [attribute.name for attribute in value.attributes]
+    if not all(left < right for left, right in pairwise(["", *names])):
+        raise FormatError(f"{what}: expected attributes in order, each once, got {names}")
+    for sha256 in value.blobs():
+        _check_sha(sha256, f"{what}: blob")
+
+
+def _check_segment(segment: Segment, what: str) -> None:
     if segment.items > segment.photos:
         raise FormatError(
             f"{what}: expected at most one item a photo, got {segment.items} items and "
             f"{segment.photos} photos"
         )
-    names = [attribute.name for attribute in value.attributes]
-    if not all(left < right for left, right in pairwise(["", *names])):
-        raise FormatError(f"{what}: expected attributes in order, each once, got {names}")
-    for blob in (*segment.blobs.values(), value.golden.blob):
-        _check_sha(blob.sha256, f"{what}: blob")
-
-
-def _check_engine(segment: Segment, what: str) -> None:
-    roles = {"vectors", "items", "photos"}
-    if segment.engine == "annoy":
-        roles |= {"forest"} | ({"projection"} if segment.width else set())
+    roles = _ROLES_OF_ALL | ROLES[segment.engine]
+    if segment.width:
+        roles |= {"projection"}
     if segment.blobs.keys() != roles:
         raise FormatError(f"{what}: expected blobs {sorted(roles)}, got {sorted(segment.blobs)}")
-    planted = bool(segment.trees and segment.efforts)
-    if segment.engine == "annoy" and not planted:
-        raise FormatError(f"{what}: expected trees and efforts for annoy, got none")
-    if segment.engine == "exact" and (segment.trees or segment.width or segment.efforts):
-        raise FormatError(f"{what}: expected no trees, width or efforts for exact, got some")
+    if bool(segment.efforts) == (segment.engine == "exact"):
+        raise FormatError(
+            f"{what}: expected efforts for an engine and none for exact, got "
+            f"{len(segment.efforts)} for {segment.engine}"
+        )
+    if bool(segment.trees) != (segment.engine == "annoy"):
+        raise FormatError(f"{what}: expected trees for annoy alone, got {segment.trees}")
+    if segment.width and segment.engine == "exact":
+        raise FormatError(f"{what}: expected no width for exact, got {segment.width}")
 
 
 def _check_current(current: Current, what: str) -> None:

@@ -95,7 +95,7 @@ class _Generations(Collector):
                 at = [index, each.manifest.space_id]
                 gauges["generation"].add_metric(at, each.manifest.number)
                 gauges["age"].add_metric(at, time() - each.manifest.created_at.timestamp())
-                gauges["photos"].add_metric(at, each.manifest.segment.photos)
-                gauges["items"].add_metric(at, each.manifest.segment.items)
+                gauges["photos"].add_metric(at, each.manifest.photos)
+                gauges["items"].add_metric(at, each.manifest.items)
                 gauges["bytes"].add_metric(at, each.manifest.mapped_bytes)
         return gauges.values()

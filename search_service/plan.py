@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from search_service.engines import Mask
+from search_service.engines import Look, Mask
 from search_service.errors import RecallNotReached
-from search_service.manifest import EffortPoint, Manifest
+from search_service.manifest import EffortPoint, Segment
 from search_service.rules import Rules
-from search_service.segment import MappedSegment
+from search_service.segments import Segments
 
 # Comparing this many rows takes as long as a forest search at a high recall (docs/decisions.md):
 # a filter that leaves fewer is answered by comparing them all.
@@ -24,25 +24,26 @@ class Plan:
 
     allowed: Mask | None  # rows; None: all
     available: int  # how many rows are allowed
-    search_k: int | None  # None: every allowed row is compared
+    looks: tuple[Look, ...]  # one a segment; none: every allowed row is compared
     count: int  # candidates a query
-    lowered: bool = False  # the engine was never measured to reach the recall asked for
+    lowered: bool = False  # an engine was never measured to reach the recall asked for
 
     @property
     def is_exact(self) -> bool:
-        return self.search_k is None
+        return not self.looks
 
     def wider(self) -> "Plan":
         """Four times as many; by comparison once the engine would open a quarter of all."""
         count = min(4 * self.count, self.available)
-        if self.search_k is None or 4 * count >= self.available:
+        if self.is_exact or 4 * count >= self.available:
             return self.exact()
-        return replace(self, search_k=4 * self.search_k, count=count)
+        looks = tuple(look.wider(self.available) for look in self.looks)
+        return replace(self, looks=looks, count=count)
 
     def exact(self) -> "Plan":
         """Four times as many, by comparison."""
         count = min(4 * self.count, self.available)
-        return replace(self, search_k=None, count=count, lowered=False)
+        return replace(self, looks=(), count=count, lowered=False)
 
     def without(self, rows: Mask) -> "Plan":
         """The same, but these rows may not be any more."""
@@ -51,43 +52,71 @@ class Plan:
         return replace(self, allowed=allowed, available=available, count=min(self.count, available))
 
 
-def first_plan(
-    segment: MappedSegment, manifest: Manifest, rules: Rules, allowed: Mask | None
-) -> Plan:
-    """The least that is likely to do. allowed: rows; None: all."""
-    options = rules.options
-    available = segment.photo_count if allowed is None else int(np.count_nonzero(allowed))
-    photos_each = segment.photo_count / segment.item_count
-    items_wanted = rules.wanted * (_SUPPLY if rules.chooses else 1) + 1
-    rows_wanted = round(items_wanted * photos_each)
-    # Photos of items that are left out may be among the nearest rows.
-    left_out = round(len(rules.excluded) * photos_each)
-    scan = segment.engine is None or options.recall == 1.0
+def first_plan(index: str, segments: Segments, rules: Rules, allowed: Mask | None) -> Plan:
+    """The least that is likely to do. allowed: rows that fulfil the filters; None: no filter."""
+    rows, available = segments.live_rows, segments.live_row_count
+    if allowed is not None:
+        rows = allowed if rows is None else allowed & rows
+        available = int(np.count_nonzero(rows))
+    needs = _needs(segments, rules, available)
+    base = segments.parts[0].about
+    scan = base.engine == "exact" or rules.options.recall == 1.0
     if scan or (allowed is not None and available <= SCAN_ROWS):
-        return Plan(allowed, available, None, rows_wanted + left_out + 10)
-    point = effort_for(manifest, options.recall)
-    lowered = point.sure_recall < options.recall
-    if lowered and options.strict_recall:
-        raise _not_reached(manifest, options.recall, point)
-    depth = max(point.depth, 2 * rows_wanted + point.depth // 2) + left_out
-    # Neighbours further out need more of the forest, but less than in proportion: they stand
-    # together. Those that a filter leaves are spread evenly over it.
-    thinned = segment.photo_count / max(available, 1)
-    search_k = point.effort * math.sqrt(depth / point.depth) * thinned
-    return Plan(allowed, available, round(search_k), round(depth * thinned), lowered)
+        return Plan(rows, available, (), needs.rows + needs.left_out + 10)
+    points = [effort_for(part.about, rules.options.recall) for part in segments.parts]
+    short = [point for point in points if point and point.sure_recall < rules.options.recall]
+    if short and rules.options.strict_recall:
+        raise _not_reached(index, rules.options.recall, short[0])
+    looks = tuple(needs.look(point) for point in points)
+    lowered = bool(short) or rules.options.eased
+    return Plan(rows, available, looks, looks[0].count, lowered)
 
 
-def effort_for(manifest: Manifest, recall: float) -> EffortPoint:
-    """The least effort that surely reached the recall at the build; else the most."""
-    efforts = manifest.segment.efforts
+@dataclass(frozen=True)
+class _Needs:
+    """What an answer takes of the engines."""
+
+    rows: int  # photos that are likely to hold the items wanted
+    left_out: int  # photos of items left out, which may be among the nearest
+    thinned: float  # rows over those allowed, which are spread evenly over all
+
+    def look(self, point: EffortPoint | None) -> Look:
+        """point: None for a segment whose vectors are all compared."""
+        if point is None:
+            return Look(round((2 * self.rows + self.left_out) * self.thinned), 0)
+        depth = max(point.depth, 2 * self.rows + point.depth // 2) + self.left_out
+        # Neighbours further out need more of the engine, but less than in proportion: they stand
+        # together.
+        effort = point.effort * math.sqrt(depth / point.depth) * self.thinned
+        return Look(round(depth * self.thinned), round(effort))
+
+
+def _needs(segments: Segments, rules: Rules, available: int) -> _Needs:
+    photos_each = segments.row_numbers / segments.item_numbers
+    items = rules.wanted * (_SUPPLY if rules.chooses else 1) + 1
+    return _Needs(
+        rows=round(items * photos_each),
+        left_out=round(len(rules.excluded) * photos_each),
+        thinned=segments.row_numbers / max(available, 1),
+    )
+
+
+def effort_for(segment: Segment, recall: float) -> EffortPoint | None:
+    """The least effort that surely reached the recall at the build; else the most.
+
+    None where no effort is needed: all vectors are compared.
+    """
+    efforts = segment.efforts
+    if not efforts:
+        return None
     return next((point for point in efforts if point.sure_recall >= recall), efforts[-1])
 
 
-def _not_reached(manifest: Manifest, recall: float, most: EffortPoint) -> RecallNotReached:
+def _not_reached(index: str, recall: float, most: EffortPoint) -> RecallNotReached:
     return RecallNotReached(
-        f"options.accuracy: expected at most the recall that {manifest.index} was measured to "
+        f"options.accuracy: expected at most the recall that {index} was measured to "
         f"reach ({most.sure_recall:.3f}), got {recall:.2f}",
-        index=manifest.index,
+        index=index,
         recall=f"{recall:.2f}",
         reached=f"{most.sure_recall:.4f}",
     )

@@ -8,7 +8,7 @@ from search_service.engines import Rows, Vectors
 from search_service.errors import UnknownItem, UnusableVector
 from search_service.manifest import Manifest
 from search_service.query import ByExamples, ByItem, ByVector, Target, read_vector
-from search_service.segment import MappedSegment
+from search_service.segments import Segments
 
 # An item may have more photos than this; a search by it takes this many, evenly spaced.
 MAX_PHOTOS_SEARCHED = 64
@@ -25,10 +25,10 @@ class Probe:
 
 
 class Prober:
-    """Reads targets for one segment; `excluded` items [n], ascending, are left out of all."""
+    """Reads targets for one generation; `excluded` items [n], ascending, are left out of all."""
 
-    def __init__(self, segment: MappedSegment, manifest: Manifest, excluded: Rows) -> None:
-        self._segment = segment
+    def __init__(self, segments: Segments, manifest: Manifest, excluded: Rows) -> None:
+        self._segments = segments
         self._manifest = manifest
         self._excluded = excluded
 
@@ -61,13 +61,13 @@ class Prober:
         return _direction(vectors.mean(axis=0, dtype=np.float64), example.field)
 
     def _vectors_of(self, item: int) -> Vectors:
-        rows = np.asarray(self._segment.rows_of(item))
+        rows = np.asarray(self._segments.rows_of(item))
         if len(rows) > MAX_PHOTOS_SEARCHED:
             rows = rows[np.linspace(0, len(rows) - 1, MAX_PHOTOS_SEARCHED).astype(int)]
-        return np.asarray(self._segment.vectors[rows])
+        return np.asarray(self._segments.vectors[rows])
 
     def _item(self, target: ByItem) -> int:
-        item = self._segment.find_item(target.item_id)
+        item = self._segments.find_item(target.item_id)
         if item is None:
             raise UnknownItem(
                 f"{target.field}: expected an item of {self._manifest.index}, "

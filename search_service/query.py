@@ -69,6 +69,7 @@ class Options:
     collapse_similarity: float = 0.0  # 0: nothing is collapsed
     diversity: float = 0.0
     strict_recall: bool = False
+    eased: bool = False  # the recall was lowered because the replica is under pressure
 
 
 def read_targets(queries: list[pb.Query], field: str) -> list[Target]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from search_service.engines import Mask, Rows, Vectors
-from search_service.segment import MappedSegment
+from search_service.engines.exact import Stacked
+from search_service.segments import Segments
 
 # Rows compared at once: 32 MB at 512 dimensions.
 _COMPARED = 16_384
@@ -37,20 +38,20 @@ class Ranking:
         return self.at(slice(int(np.count_nonzero(enough))))
 
 
-def rank(segment: MappedSegment, rows: Rows, queries: Vectors) -> Ranking:
-    """The items of these rows, ascending, by the photo nearest to any query [m, d].
+def rank(segments: Segments, rows: Rows, queries: Vectors) -> Ranking:
+    """The items of these rows, in the order of their ids, by the photo nearest to any query [m, d].
 
-    Ties go by id: rows ascend as ids do.
+    Ties keep that order.
     """
-    far = distances(segment.vectors, rows, queries)
+    far = distances(segments.vectors, rows, queries)
     order = np.argsort(far, kind="stable")
-    items = segment.items_of(rows[order])
+    items = segments.items_of(rows[order])
     first = np.sort(np.unique(items, return_index=True)[1])
     chosen = order[first]
     return Ranking(items[first], rows[chosen], far[chosen])
 
 
-def distances(vectors: Vectors, rows: Rows, queries: Vectors) -> Vectors:
+def distances(vectors: Vectors | Stacked, rows: Rows, queries: Vectors) -> Vectors:
     """The distance of each row to the nearest of the queries [m, d]."""
     if len(rows) <= _COMPARED:
         return _compared(vectors[rows], queries)

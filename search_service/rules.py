@@ -1,4 +1,4 @@
-"""A call's options, with what one segment knows of them."""
+"""A call's options, with what one generation knows of them."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from search_service.filters import grouped_values
 from search_service.manifest import Manifest
 from search_service.query import Options
 from search_service.ranking import Ranking
-from search_service.segment import MappedSegment
+from search_service.segments import Segments
 
 # Diversity chooses among so many times k, ...
 POOL = 4
@@ -22,7 +22,7 @@ _NONE: Rows = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class Rules:
-    """A call's options, with what the segment knows of them."""
+    """A call's options, with what the generation knows of them."""
 
     options: Options
     excluded: Rows  # items
@@ -57,12 +57,12 @@ class Rules:
         return values
 
 
-def read_rules(segment: MappedSegment, manifest: Manifest, options: Options) -> Rules:
+def read_rules(segments: Segments, manifest: Manifest, options: Options) -> Rules:
     values = None
     if cap := options.max_per_value:
         field = "options.max_per_value"
-        values = grouped_values(segment, manifest, cap.attribute, field)
+        values = grouped_values(segments, manifest, cap.attribute, field)
     excluded = _NONE
     if options.exclude_item_ids:
-        excluded = segment.find_items(options.exclude_item_ids)
+        excluded = segments.find_items(options.exclude_item_ids)
     return Rules(options, excluded, values)

@@ -16,7 +16,7 @@ from search_service.manifest import AttributeKind, Quantiles
 from search_service.metrics import SearchMetrics
 from search_service.options import read_options
 from search_service.query import read_target, read_targets, space_of
-from search_service.segment import AttributeValue, utc
+from search_service.segments import AttributeValue, utc
 
 MAX_ITEMS = 100
 MAX_PHOTOS_LISTED = 64
@@ -77,7 +77,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         if not 1 <= len(request.item_ids) <= MAX_ITEMS:
             raise InvalidField("item_ids", f"1 to {MAX_ITEMS} ids", f"{len(request.item_ids)}")
         generation = self._catalog.current(request.index, None)
-        found = (generation.segment.find_item(item_id) for item_id in request.item_ids)
+        found = (generation.segments.find_item(item_id) for item_id in request.item_ids)
         return pb.GetItemsResponse(
             items=[_item(generation, item) for item in found if item is not None],
             generation=generation.manifest.number,
@@ -122,12 +122,12 @@ def _hit(hit: Hit) -> pb.Hit:
 
 
 def _item(generation: Generation, item: int) -> pb.Item:
-    rows = generation.segment.rows_of(item)
+    rows = generation.segments.rows_of(item)
     return pb.Item(
-        item_id=generation.segment.item_id(item),
-        photo_ids=[generation.segment.photo_id(row) for row in rows[:MAX_PHOTOS_LISTED]],
+        item_id=generation.segments.item_id(item),
+        photo_ids=[generation.segments.photo_id(row) for row in rows[:MAX_PHOTOS_LISTED]],
         photo_count=len(rows),
-        attributes={name: _value(value) for name, value in generation.segment.attributes(item)},
+        attributes={name: _value(value) for name, value in generation.segments.attributes(item)},
     )
 
 
@@ -178,16 +178,16 @@ def _served(generation: Generation) -> pb.ServedGeneration:
         generation=manifest.number,
         create_time=timestamp(manifest.created_at),
         dimension=manifest.dimension,
-        item_count=manifest.segment.items,
-        photo_count=manifest.segment.photos,
-        engine=manifest.segment.engine,
+        item_count=manifest.items,
+        photo_count=manifest.photos,
+        engine=manifest.base.engine,
         attributes=[
             pb.Attribute(name=attribute.name, type=_TYPES[attribute.kind])
             for attribute in manifest.attributes
         ],
         efforts=[
             pb.EffortPoint(effort=point.effort, recall=point.recall, micros=point.micros)
-            for point in manifest.segment.efforts
+            for point in manifest.base.efforts
         ],
         same_item=_quantiles(manifest.same_item),
         random_pair=_quantiles(manifest.random_pair),

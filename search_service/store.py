@@ -99,6 +99,11 @@ class Store:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def has_blob(self, blob: Blob) -> bool:
+        """Whether a file of its name and size is there."""
+        path = self._path(blob_key(blob.sha256))
+        return path.is_file() and path.stat().st_size == blob.bytes
+
     def fetch(self, blob: Blob, target: Path) -> None:
         """Copies a blob out to `target`, which appears whole and verified or not at all."""
         temporary = _temporary(target)

@@ -134,7 +134,7 @@ def build_command(
     if as_json:
         print_json({"out": str(out), "seconds": round(seconds, 2), **_draft_json(draft)})
         return
-    segment = draft.segment
+    segment = draft.base
     click.echo(
         f"{segment.photos:,} photos of {segment.items:,} items, {draft.dimension} dimensions, "
         f"engine {segment.engine}, in {seconds:.1f} s: {out}"
@@ -312,9 +312,9 @@ def _row(index: str, listed: Listed) -> tuple[object, ...]:
         state,
         f"{manifest.created_at:%Y-%m-%d %H:%M}Z",
         manifest.space_id[:8],
-        f"{manifest.segment.photos:,}",
-        f"{manifest.segment.items:,}",
-        manifest.segment.engine,
+        f"{manifest.photos:,}",
+        f"{manifest.items:,}",
+        manifest.base.engine,
     )
 
 
@@ -330,7 +330,7 @@ def _listed_json(index: str, listed: Listed) -> dict[str, object]:
 
 
 def _draft_json(draft: Draft) -> dict[str, object]:
-    segment = draft.segment
+    segment = draft.base
     return {
         "space_id": draft.space_id,
         "dimension": draft.dimension,
@@ -355,8 +355,8 @@ def _manifest_json(manifest: Manifest, sha256: str) -> dict[str, object]:
         "space_id": manifest.space_id,
         "created": manifest.created,
         "age_seconds": round(age.total_seconds()),
-        "photos": manifest.segment.photos,
-        "items": manifest.segment.items,
-        "engine": manifest.segment.engine,
+        "photos": manifest.photos,
+        "items": manifest.items,
+        "engine": manifest.base.engine,
         "parent": manifest.parent.number if manifest.parent else None,
     }

@@ -33,7 +33,6 @@ from search_service.manifest import (
 from search_service.segment import ATTRIBUTE
 
 DRAFT = "draft.json"
-GOLDEN = "golden"
 _NEIGHBOURS = 10
 
 
@@ -74,34 +73,33 @@ def build(source: Source, out: Path, options: BuildOptions) -> Draft:
 
 
 def _write(rows: SortedRows, space_id: str, folder: Path, options: BuildOptions) -> Draft:
-    count, dimension = rows.vectors.shape
-    golden = _golden_queries(rows, options)
-    golden.write(folder / GOLDEN)
-    engine = _engine(count, options)
+    engine = _engine(len(rows.vectors), options)
+    golden = draw_golden(rows, options.golden_queries, options.seed)
     choice = _plant(rows.vectors, golden, folder, options) if engine == "annoy" else None
-    np.save(folder / "vectors.npy", rows.vectors)
-    (folder / "vectors.npy").rename(folder / "vectors")
-    _write_table(folder / "photos", {"photo_id": rows.photo_ids})
-    _write_table(folder / "items", _item_columns(rows))
     return Draft(
         schema=SCHEMA,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=now(),
         space_id=space_id,
-        dimension=dimension,
-        segment=_segment(rows, engine, choice, folder),
+        dimension=rows.vectors.shape[1],
+        segments=(write_segment(rows, golden, engine, choice, folder),),
+        dead=None,
         attributes=tuple(
             AttributeSpec(name=name, kind=kind) for name, (kind, _) in rows.attributes.items()
         ),
         same_item=same_item_pairs(rows.vectors, rows.first_rows, options.seed),
         random_pair=random_pairs(rows.vectors, rows.first_rows, options.seed),
-        golden=Golden(
-            blob=_blob(folder / GOLDEN),
-            queries=len(golden.own),
-            neighbours=golden.rows.shape[1],
-            source="rows, own item left out",
-        ),
-        versions={name: version(name) for name in ("lookalike", "annoy", "numpy", "pyarrow")},
+        versions=versions(),
     )
+
+
+def now() -> str:
+    """This moment, as manifests have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """What a build was made with."""
+    return {name: version(name) for name in ("lookalike", "annoy", "numpy", "pyarrow")}
 
 
 def _engine(count: int, options: BuildOptions) -> EngineName:
@@ -112,11 +110,12 @@ def _engine(count: int, options: BuildOptions) -> EngineName:
     return "annoy"
 
 
-def _golden_queries(source: SortedRows, options: BuildOptions) -> GoldenQueries:
+def draw_golden(source: SortedRows, queries: int, seed: int) -> GoldenQueries:
+    """Some of the rows as queries, with the rows of other items that are nearest to each."""
     vectors = source.vectors
     count = len(vectors)
-    generator = np.random.default_rng(options.seed)
-    chosen = np.sort(generator.choice(count, min(options.golden_queries, count), replace=False))
+    generator = np.random.default_rng(seed)
+    chosen = np.sort(generator.choice(count, min(queries, count), replace=False))
     own = _own_rows(source, chosen)
     photos = int((own[:, 1] - own[:, 0]).max())
     neighbours = min(_NEIGHBOURS, count - photos)
@@ -158,8 +157,20 @@ def _plant(vectors: Vectors, golden: GoldenQueries, folder: Path, options: Build
     return choice
 
 
-def _segment(rows: SortedRows, engine: EngineName, choice: Choice | None, folder: Path) -> Segment:
-    roles = ["vectors", "items", "photos"]
+def write_segment(
+    rows: SortedRows,
+    golden: GoldenQueries,
+    engine: EngineName,
+    choice: Choice | None,
+    folder: Path,
+) -> Segment:
+    """Writes a segment's files beside those of its engine, which are in the folder already."""
+    golden.write(folder / "golden")
+    np.save(folder / "vectors.npy", rows.vectors)
+    (folder / "vectors.npy").rename(folder / "vectors")
+    _write_table(folder / "photos", {"photo_id": rows.photo_ids})
+    _write_table(folder / "items", _item_columns(rows))
+    roles = ["vectors", "items", "photos", "golden"]
     if choice is not None:
         roles += ["forest", "projection"] if choice.width else ["forest"]
     return Segment(
@@ -169,7 +180,12 @@ def _segment(rows: SortedRows, engine: EngineName, choice: Choice | None, folder
         trees=choice.trees if choice else 0,
         width=choice.width if choice else 0,
         efforts=choice.efforts if choice else (),
-        blobs={role: _blob(folder / role) for role in roles},
+        golden=Golden(
+            queries=len(golden.own),
+            neighbours=golden.rows.shape[1],
+            source="rows, own item left out",
+        ),
+        blobs={role: file_blob(folder / role) for role in roles},
     )
 
 
@@ -187,6 +203,6 @@ def _write_table(path: Path, columns: dict[str, pa.Array]) -> None:
         writer.write_table(table)
 
 
-def _blob(path: Path) -> Blob:
+def file_blob(path: Path) -> Blob:
     with path.open("rb") as file:
         return Blob(sha256=file_digest(file, "sha256").hexdigest(), bytes=path.stat().st_size)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from search_service.build.build import DRAFT, GOLDEN
+from search_service.build.build import DRAFT
 from search_service.manifest import (
     GENERATIONS,
     SCHEMA,
@@ -59,18 +59,31 @@ def publish(store: Store, index: str, built: Path, *, only: bool = False) -> Pub
     the others, after them. `only` drops the other spaces.
     """
     check_name(index)
-    draft = _draft(built)
+    draft = read_draft(built)
     with store.lock("blobs", shared=True):
-        for role, blob in {**draft.segment.blobs, GOLDEN: draft.golden.blob}.items():
-            _put(store, built / role, blob)
+        put_blobs(store, draft, built)
         with store.lock(f"indexes/{index}/generations"):
-            manifest = _manifest(store, index, draft)
-            data = encode(manifest)
-            sha256 = digest(data)
-            store.put(manifest_key(index, manifest.number, sha256), data)
-            held = store.read_or_none(hold_key(index)) is not None
-            if not held:
-                _serve(store, index, _entry(manifest, sha256), only=only)
+            return write_generation(store, index, draft, only=only)
+
+
+def put_blobs(store: Store, draft: Draft, built: Path) -> None:
+    """Copies in what was built; under the blobs' lock."""
+    blobs = dict(draft.segments[-1].blobs)
+    if draft.dead:
+        blobs["dead"] = draft.dead.blob
+    for role, blob in blobs.items():
+        _put(store, built / role, blob)
+
+
+def write_generation(store: Store, index: str, draft: Draft, *, only: bool = False) -> Published:
+    """The manifest, then CURRENT; under both locks, after the blobs."""
+    manifest = _manifest(store, index, draft)
+    data = encode(manifest)
+    sha256 = digest(data)
+    store.put(manifest_key(index, manifest.number, sha256), data)
+    held = store.read_or_none(hold_key(index)) is not None
+    if not held:
+        _serve(store, index, _entry(manifest, sha256), only=only)
     return Published(manifest, sha256, is_current=not held)
 
 
@@ -158,7 +171,7 @@ def generation_names(store: Store, index: str) -> list[tuple[int, str]]:
     return sorted((int(match[1]), match[2]) for match in matches if match)
 
 
-def _draft(built: Path) -> Draft:
+def read_draft(built: Path) -> Draft:
     try:
         data = (built / DRAFT).read_bytes()
     except OSError as error:
@@ -167,6 +180,9 @@ def _draft(built: Path) -> Draft:
 
 
 def _put(store: Store, path: Path, expected: Blob) -> None:
+    # A delta builds on blobs that are published already.
+    if not path.exists() and store.has_blob(expected):
+        return
     try:
         got = store.put_blob(path)
     except FileNotFoundError as error:
@@ -188,11 +204,11 @@ def _manifest(store: Store, index: str, draft: Draft) -> Manifest:
         created=draft.created,
         space_id=draft.space_id,
         dimension=draft.dimension,
-        segments=(draft.segment,),
+        segments=draft.segments,
+        dead=draft.dead,
         attributes=draft.attributes,
         same_item=draft.same_item,
         random_pair=draft.random_pair,
-        golden=draft.golden,
         versions=draft.versions,
     )
 

@@ -1,5 +1,6 @@
 """Engines find candidates in a segment; what they find is compared exactly afterwards."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,10 +11,23 @@ Rows = npt.NDArray[np.int64]  # [n]
 Mask = npt.NDArray[np.bool_]  # [rows of the segment]
 
 
+@dataclass(frozen=True)
+class Look:
+    """How an engine is asked: for so many candidates a query, how hard."""
+
+    count: int
+    effort: int
+
+    def wider(self, available: int) -> "Look":
+        """Four times as many, four times as hard."""
+        return Look(min(4 * self.count, available), 4 * self.effort)
+
+
 class Engine(Protocol):
     """Finds rows of one segment."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
-    def candidates(self, query: Vectors, count: int, search_k: int) -> Rows:
+    def candidates(self, query: Vectors, count: int, effort: int) -> Rows:
         """Up to `count` rows most likely to be near one query [d]; unranked."""

@@ -1,5 +1,8 @@
 """Exact neighbours: every vector is compared, many queries at once."""
 
+from collections.abc import Iterator, Sequence
+from typing import Final
+
 import numpy as np
 
 from search_service.engines import Mask, Rows, Vectors
@@ -11,8 +14,46 @@ _BLOCK = 65_536
 _QUERIES = 64
 
 
+class Stacked:
+    """Arrays of vectors [n, d] read as one, without a copy: rows are numbered through."""
+
+    def __init__(self, arrays: Sequence[Vectors]) -> None:
+        self._arrays = tuple(arrays)
+        self.shape = (sum(map(len, arrays)), arrays[0].shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Rows | Sequence[int]) -> Vectors:
+        wanted = np.asarray(rows)
+        found = np.empty((len(wanted), self.shape[1]), np.float32)
+        start = 0
+        for array in self._arrays:
+            own = (wanted >= start) & (wanted < start + len(array))
+            found[own] = array[wanted[own] - start]
+            start += len(array)
+        return found
+
+    def blocks(self) -> Iterator[Vectors]:
+        """All of them in order, some thousands at a time."""
+        for array in self._arrays:
+            yield from _blocks(array)
+
+
+class Exact:
+    """Compares all vectors [n, d] of a segment, without an effort."""
+
+    name: Final = "exact"
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+
+    def candidates(self, query: Vectors, count: int, effort: int) -> Rows:  # noqa: ARG002
+        return nearest_rows(self._vectors, query[None], count)[0]
+
+
 def nearest_rows(
-    vectors: Vectors, queries: Vectors, count: int, allowed: Mask | None = None
+    vectors: Vectors | Stacked, queries: Vectors, count: int, allowed: Mask | None = None
 ) -> list[Rows]:
     """The `count` rows nearest to each query [n, d], unranked, among the allowed ones.
 
@@ -25,19 +66,30 @@ def nearest_rows(
     return found if rows is None else [rows[places] for places in found]
 
 
-def _best(vectors: Vectors, queries: Vectors, count: int, rows: Rows | None) -> list[Rows]:
-    total = len(vectors) if rows is None else len(rows)
+def _best(
+    vectors: Vectors | Stacked, queries: Vectors, count: int, rows: Rows | None
+) -> list[Rows]:
     kept = [np.empty(0, np.int64) for _ in queries]
     kept_scores = [np.empty(0, np.float32) for _ in queries]
-    for start in range(0, total, _BLOCK):
-        stop = min(start + _BLOCK, total)
-        block = vectors[start:stop] if rows is None else vectors[rows[start:stop]]
+    start = 0
+    for block in _compared(vectors, rows):
         scores = queries @ block.T
         for i, row in enumerate(scores):
             places, best = _top(row, count)
             kept[i] = np.concatenate([kept[i], places + start])
             kept_scores[i] = np.concatenate([kept_scores[i], best])
+        start += len(block)
     return [found[_top(scores, count)[0]] for found, scores in zip(kept, kept_scores, strict=True)]
+
+
+def _compared(vectors: Vectors | Stacked, rows: Rows | None) -> Iterator[Vectors]:
+    if rows is not None:
+        return (vectors[rows[i : i + _BLOCK]] for i in range(0, len(rows), _BLOCK))
+    return vectors.blocks() if isinstance(vectors, Stacked) else _blocks(vectors)
+
+
+def _blocks(vectors: Vectors) -> Iterator[Vectors]:
+    return (vectors[i : i + _BLOCK] for i in range(0, len(vectors), _BLOCK))
 
 
 def _top(scores: Vectors, count: int) -> tuple[Rows, Vectors]:

@@ -25,7 +25,7 @@ MIN_ROWS = 20  # below, annoy's own bookkeeping is unreliable and a scan takes m
 class Forest:
     """A mapped annoy file. Never unloaded: the last reader that lets go of it frees the map."""
 
-    name = "annoy"
+    name: Final = "annoy"
 
     def __init__(self, path: Path, dimension: int, projection: Vectors | None) -> None:
         self._projection = projection
@@ -34,11 +34,11 @@ class Forest:
         self._index.load(str(path))
         self.rows: int = self._index.get_n_items()
 
-    def candidates(self, query: Vectors, count: int, search_k: int) -> Rows:
+    def candidates(self, query: Vectors, count: int, effort: int) -> Rows:
         projected = query if self._projection is None else query @ self._projection
         # A list costs annoy 150 us of overhead, an array 193 us, at 512 dimensions.
         found = self._index.get_nns_by_vector(
-            projected.tolist(), min(count, _MOST), min(search_k, _MOST)
+            projected.tolist(), min(count, _MOST), min(effort, _MOST)
         )
         return np.asarray(found, dtype=np.int64)
 

@@ -16,6 +16,7 @@ from search_service.check import check
 from search_service.generation import Generation
 from search_service.golden import GoldenQueries
 from search_service.manifest import FormatError, Manifest
+from search_service.plan import effort_for
 from search_service.query import ByItem, ByVector, Options
 from search_service.servicer import _hit
 from search_service.store import Store
@@ -26,7 +27,7 @@ WORDS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0", b
 def main(built: str, store: str, seed: int, count: int) -> None:
     published = publish(Store(Path(store)), "dresses", Path(built))
     manifest, folder = published.manifest, Path(store) / "blobs"
-    blobs = {**manifest.segment.blobs, "golden": manifest.golden.blob}
+    blobs = manifest.base.blobs
     generator = random.Random(seed)
     became: Counter[str] = Counter()
     for i in range(count):
@@ -68,15 +69,16 @@ def take_in(manifest: Manifest, sha256: str, folder: Path) -> str:
         return "refused"  # in a replica the child has ended
     print("mapping", flush=True)
     generation = Generation.open(manifest, sha256, folder)
+    (part,) = generation.segments.parts
     try:
         golden = GoldenQueries.read(
-            folder / manifest.golden.blob.sha256, manifest.golden, manifest.dimension
+            folder / manifest.base.blobs["golden"].sha256, manifest.base.golden, manifest.dimension
         )
-        golden.check_distances(generation.segment)
+        golden.check_distances(part)
     except FormatError:
         return "failed golden queries"
-    point = generation.default_effort()
-    if np.mean(golden.recalls(generation.segment, point)) < point.recall - 0.1:
+    point = effort_for(part.about, 0.99)
+    if np.mean(golden.recalls(part, point)) < point.recall - 0.1:
         return "failed golden queries"
     ask(generation)
     return "served"
@@ -86,9 +88,9 @@ def ask(generation: Generation) -> None:
     vector = np.ones(generation.manifest.dimension, "<f4").tobytes()
     targets = (
         ByVector(vector, generation.manifest.space_id, "query"),
-        ByItem(generation.segment.item_id(3), "query.item_id"),
+        ByItem(generation.segments.item_id(3), "query.item_id"),
     )
-    items = generation.segment.item_count
+    items = generation.segments.item_numbers
     for k, recall in ((3, 0.9), (1000, 0.99), (1000, 1.0)):
         options = Options(
             k=k, photos_per_item=2, filters=(), recall=recall, include_attributes=True

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from search_service.build import BuildOptions, Source, SourceError, build
-from search_service.build.build import DRAFT, GOLDEN
+from search_service.build.build import DRAFT
 from search_service.check import check
 from search_service.golden import GoldenQueries
 from search_service.manifest import Draft, decode
+from search_service.plan import effort_for
 from search_service.query import ByVector, Options
 
 SPACE = "a" * 64
@@ -33,15 +34,14 @@ def ask(generation, vector, k=10, recall=1.0):
 
 def verified(generation):
     """Through the eyes of a replica: the structure, then the golden queries."""
-    manifest, segment = generation.manifest, generation.segment
-    folder = Path(segment.vectors.filename).parent
+    manifest, (part,) = generation.manifest, generation.segments.parts
+    folder = Path(part.vectors.filename).parent
     check(manifest, folder)
     golden = GoldenQueries.read(
-        folder / manifest.golden.blob.sha256, manifest.golden, manifest.dimension
+        folder / manifest.base.blobs["golden"].sha256, manifest.base.golden, manifest.dimension
     )
-    golden.check_distances(segment)
-    point = generation.default_effort() if segment.engine else None
-    return float(np.mean(golden.recalls(segment, point)))
+    golden.check_distances(part)
+    return float(np.mean(golden.recalls(part, effort_for(part.about, 0.99))))
 
 
 @pytest.mark.parametrize("engine", ["auto", "annoy", "exact"])
@@ -50,7 +50,7 @@ def test_a_catalogue_of_any_size_is_built_checked_and_found(made, quick, engine,
     vectors = normal(count)
     generation = made(points(vectors), quick(engine=engine, widths=(16, 0), golden_queries=10))
 
-    assert generation.manifest.segment.engine == (
+    assert generation.manifest.base.engine == (
         "annoy" if engine == "annoy" and count >= 20 else "exact"
     )
     assert verified(generation) >= 0.99
@@ -76,8 +76,8 @@ def test_where_projections_reach_nothing_the_forest_keeps_all_dimensions(made, q
 
     generation = made(points(normal(900, 48)), options)
 
-    assert generation.manifest.segment.width == 0
-    assert generation.manifest.segment.efforts[-1].recall >= 0.99
+    assert generation.manifest.base.width == 0
+    assert generation.manifest.base.efforts[-1].recall >= 0.99
     assert verified(generation) >= 0.98
 
 
@@ -86,8 +86,8 @@ def test_where_no_forest_reaches_the_target_the_nearest_to_it_is_taken(made, qui
 
     generation = made(points(normal(2_000, 48)), options)
 
-    assert generation.manifest.segment.width == 8
-    assert generation.manifest.segment.efforts[-1].recall < 0.99
+    assert generation.manifest.base.width == 8
+    assert generation.manifest.base.efforts[-1].recall < 0.99
     assert len(ask(generation, np.ones(48), k=30, recall=0.99).answers[0].hits) == 30
 
 
@@ -96,13 +96,13 @@ def test_where_few_directions_hold_everything_the_forest_stands_on_them(made, qu
 
     generation = made(points(flat), quick(widths=(16,), trees=20))
 
-    assert generation.manifest.segment.width == 16
-    assert generation.manifest.segment.efforts[-1].recall >= 0.99
+    assert generation.manifest.base.width == 16
+    assert generation.manifest.base.efforts[-1].recall >= 0.99
 
 
 def test_widths_beyond_the_dimension_or_the_count_are_passed_over(made, quick):
     generation = made(points(normal(50, 16)), quick(widths=(16, 32, 64, 0)))
-    assert generation.manifest.segment.width == 0
+    assert generation.manifest.base.width == 0
 
     with pytest.raises(SourceError, match=r"widths: expected one of 0 to 15, got \[16, 32\]"):
         made(points(normal(50, 16)), quick(widths=(16, 32)))
@@ -112,7 +112,7 @@ def test_the_article_has_all_dimensions_and_a_tree_a_class(made):
     options = BuildOptions.article(classes=7)
     generation = made(points(normal(400)), options)
 
-    segment = generation.manifest.segment
+    segment = generation.manifest.base
     assert (segment.engine, segment.width, segment.trees) == ("annoy", 0, 7)
     assert "projection" not in segment.blobs
 
@@ -120,7 +120,7 @@ def test_the_article_has_all_dimensions_and_a_tree_a_class(made):
 def test_auto_scans_a_few_and_plants_a_forest_over_many(made, quick):
     for most, engine in ((100, "exact"), (99, "annoy")):
         options = quick(engine="auto", exact_up_to=most)
-        assert made(points(normal(100)), options).manifest.segment.engine == engine
+        assert made(points(normal(100)), options).manifest.base.engine == engine
 
 
 def test_one_thread_and_one_width_give_the_same_bytes_each_time(drawn, quick, tmp_path):
@@ -128,8 +128,8 @@ def test_one_thread_and_one_width_give_the_same_bytes_each_time(drawn, quick, tm
     one = build(drawn(100), tmp_path / "one", options)
     two = build(drawn(100), tmp_path / "two", options)
 
-    assert one.segment.blobs == two.segment.blobs
-    assert one.golden == two.golden
+    assert one.base.blobs == two.base.blobs
+    assert one.base.golden == two.base.golden
     assert (one.same_item, one.random_pair) == (two.same_item, two.random_pair)
 
 
@@ -142,25 +142,21 @@ def test_the_order_of_the_input_changes_nothing(drawn, quick, tmp_path):
     one = build(source, tmp_path / "one", options)
     two = build(shuffled, tmp_path / "two", options)
 
-    assert one.segment.blobs == two.segment.blobs
+    assert one.base.blobs == two.base.blobs
 
 
 def test_a_build_leaves_its_files_and_a_draft_that_names_them(forest_build):
     draft = decode((forest_build / DRAFT).read_bytes(), Draft, "draft")
 
-    assert {path.name for path in forest_build.iterdir()} == {
-        *draft.segment.blobs,
-        DRAFT,
-        GOLDEN,
-    }
-    assert (draft.segment.photos, draft.segment.items) == (1200, 400)
-    assert draft.golden.queries == 40
+    assert {path.name for path in forest_build.iterdir()} == {*draft.base.blobs, DRAFT}
+    assert (draft.base.photos, draft.base.items) == (1200, 400)
+    assert draft.base.golden.queries == 40
     assert set(draft.versions) == {"lookalike", "annoy", "numpy", "pyarrow"}
 
 
 def test_the_measured_curve_rises(forest_build):
     draft = decode((forest_build / DRAFT).read_bytes(), Draft, "draft")
-    efforts = draft.segment.efforts
+    efforts = draft.base.efforts
 
     assert [point.effort for point in efforts] == sorted({point.effort for point in efforts})
     assert [point.recall for point in efforts] == sorted({point.recall for point in efforts})

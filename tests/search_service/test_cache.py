@@ -32,7 +32,7 @@ def test_what_was_fetched_is_not_fetched_again(store, cache, published):
 
 def test_a_new_process_verifies_what_it_finds_and_fetches_what_is_damaged(store, cache, published):
     cache.fetch(store, published.manifest)
-    damaged = cache.folder / published.manifest.segment.blobs["vectors"].sha256
+    damaged = cache.folder / published.manifest.base.blobs["vectors"].sha256
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-1] + b"x")
 
@@ -42,7 +42,7 @@ def test_a_new_process_verifies_what_it_finds_and_fetches_what_is_damaged(store,
 
 
 def test_damage_in_the_store_never_reaches_the_cache(store, cache, published):
-    sha256 = published.manifest.segment.blobs["photos"].sha256
+    sha256 = published.manifest.base.blobs["photos"].sha256
     (store.root / blob_key(sha256)).write_bytes(b"x")
 
     with pytest.raises(FormatError, match="expected"):

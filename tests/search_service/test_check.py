@@ -33,7 +33,7 @@ def published(store, built):
 def blobs(store, published):
     """Path of each role's blob."""
     manifest = published.manifest
-    named = {**manifest.segment.blobs, "golden": manifest.golden.blob}
+    named = manifest.base.blobs
     return {role: store.root / "blobs" / blob.sha256 for role, blob in named.items()}
 
 
@@ -147,8 +147,9 @@ def test_photos_without_an_id_are_refused(refused, blobs):
 
 def test_golden_queries_of_another_shape_are_refused(refused, published):
     for change in ({"queries": 21}, {"neighbours": 9}):
-        golden = replace(published.manifest.golden, **change)
-        refused("golden queries", replace(published.manifest, golden=golden))
+        base = published.manifest.base
+        other = replace(base, golden=replace(base.golden, **change))
+        refused("golden queries", replace(published.manifest, segments=(other,)))
 
 
 @pytest.mark.parametrize("role", ["vectors", "items", "photos", "forest", "projection", "golden"])

@@ -71,11 +71,11 @@ def by_item(item_id):
 
 def expected(generation, queries, colour=None, left_out=None):
     """The same by the shortest way: every item, the nearest first, with its photos."""
-    segment = generation.segment
+    segment = generation.segments
     vectors = np.asarray(segment.vectors, np.float64)
     far = np.min([np.linalg.norm(vectors - query, axis=1) for query in queries], axis=0)
     found = []
-    for item in range(segment.item_count):
+    for item in range(segment.item_numbers):
         if item == left_out or colour not in (None, dict(segment.attributes(item))["colour"]):
             continue
         photos = sorted((float(far[row]), segment.photo_id(row)) for row in segment.rows_of(item))
@@ -122,7 +122,7 @@ def test_exact_answers_to_a_vector_are_those_of_comparing_all(
     generations, which, row, noise, k, photos, colour
 ):
     generation = generations[which]
-    vector = generation.segment.vectors[row] + noise * np.random.default_rng(row).normal(size=16)
+    vector = generation.segments.vectors[row] + noise * np.random.default_rng(row).normal(size=16)
     vector = (vector / np.linalg.norm(vector)).astype(np.float32)
     filters = {"colour": colour} if colour else {}
 
@@ -144,14 +144,14 @@ def test_exact_answers_to_an_item_take_all_its_photos_and_leave_it_out(
     generations, which, item, k, photos, colour
 ):
     generation = generations[which]
-    rows = np.asarray(generation.segment.rows_of(item))
-    item_id = generation.segment.item_id(item)
+    rows = np.asarray(generation.segments.rows_of(item))
+    item_id = generation.segments.item_id(item)
     filters = {"colour": colour} if colour else {}
 
     asked = options(k, photos, recall=1.0, **filters)
     (answer,) = generation.nearest([by_item(item_id)], asked).answers
 
-    queries = generation.segment.vectors[rows]
+    queries = generation.segments.vectors[rows]
     same(answer, expected(generation, queries, colour, left_out=item), k, photos)
 
 
@@ -164,7 +164,7 @@ def test_exact_answers_to_an_item_take_all_its_photos_and_leave_it_out(
 )
 def test_a_batch_answers_as_its_queries_would_alone(generations, which, rows, k, recall):
     generation = generations[which]
-    queries = [by_vector(generation.segment.vectors[row]) for row in rows]
+    queries = [by_vector(generation.segments.vectors[row]) for row in rows]
     asked = options(k, recall=recall)
 
     together = generation.nearest(queries, asked).answers
@@ -178,7 +178,7 @@ def test_a_batch_answers_as_its_queries_would_alone(generations, which, rows, k,
 @given(which=which, row=st.integers(0, 200), recall=st.sampled_from([0.9, 0.95, 0.99]))
 def test_k_come_back_whenever_k_exist_in_order_and_each_once(generations, which, row, recall):
     generation = generations[which]
-    vector = generation.segment.vectors[row]
+    vector = generation.segments.vectors[row]
     for k in (1, 17, ITEMS, ITEMS + 1):
         (answer,) = generation.nearest([by_vector(vector)], options(k, 3, recall)).answers
 
@@ -210,7 +210,7 @@ def test_one_item_that_fills_the_list_of_candidates_hides_no_other(made, quick):
 def test_an_annoy_generation_finds_what_its_curve_promises(opened, forest_build):
     generation = opened(forest_build)
     rows = np.random.default_rng(0).choice(1200, 60, replace=False)
-    queries = [by_vector(generation.segment.vectors[row]) for row in rows]
+    queries = [by_vector(generation.segments.vectors[row]) for row in rows]
 
     quick = generation.nearest(queries, options(10)).answers
     exact = generation.nearest(queries, options(10, recall=1.0)).answers
@@ -222,7 +222,7 @@ def test_an_annoy_generation_finds_what_its_curve_promises(opened, forest_build)
 
 def test_who_answered_and_how_hard_is_said(opened, forest_build):
     generation = opened(forest_build)
-    query = by_vector(generation.segment.vectors[0])
+    query = by_vector(generation.segments.vectors[0])
 
     quick = generation.nearest([query], options())
     assert (quick.engine, quick.effort > 0) == ("annoy", True)
@@ -237,7 +237,7 @@ def test_who_answered_and_how_hard_is_said(opened, forest_build):
 
 def test_a_surer_answer_takes_no_less_effort(opened, forest_build):
     generation = opened(forest_build)
-    query = by_vector(generation.segment.vectors[0])
+    query = by_vector(generation.segments.vectors[0])
 
     efforts = [generation.nearest([query], options(recall=r)).effort for r in (0.9, 0.95, 0.99)]
 
@@ -246,22 +246,22 @@ def test_a_surer_answer_takes_no_less_effort(opened, forest_build):
 
 def test_similarity_and_distance_are_two_faces_of_the_cosine(opened, forest_build):
     generation = opened(forest_build)
-    vector = generation.segment.vectors[0]
+    vector = generation.segments.vectors[0]
 
     (answer,) = generation.nearest([by_vector(vector)], options(400, recall=1.0)).answers
 
     assert answer.hits[0].photos[0].similarity == pytest.approx(1.0)
     for hit in answer.hits:
         photo = hit.photos[0]
-        row = [generation.segment.photo_id(r) for r in range(1200)].index(photo.photo_id)
-        cosine = float(vector @ generation.segment.vectors[row])
+        row = [generation.segments.photo_id(r) for r in range(1200)].index(photo.photo_id)
+        cosine = float(vector @ generation.segments.vectors[row])
         assert photo.similarity == pytest.approx(max(0.0, cosine), abs=1e-5)
         assert photo.distance == pytest.approx(np.sqrt(2 - 2 * cosine), abs=1e-3)
 
 
 def test_attributes_come_if_asked_for_and_missing_ones_are_left_out(opened, forest_build):
     generation = opened(forest_build)
-    vector = by_vector(generation.segment.vectors[0])
+    vector = by_vector(generation.segments.vectors[0])
 
     (plain,) = generation.nearest([vector], options(400)).answers
     assert all(hit.attributes == {} for hit in plain.hits)
@@ -282,30 +282,30 @@ def test_every_item_is_found_by_its_id_whatever_its_letters(made, quick):
     ids = ["b", "a", "ä", "z", "Z", "€", "𝄞", "\uffff", "a\x00", "aa", "0"]
     vectors = np.eye(11, dtype=np.float32)
     photos = pa.table({"photo_id": ids})
-    segment = made(Source(vectors, photos, SPACE), quick(engine="exact")).segment
+    segments = made(Source(vectors, photos, SPACE), quick(engine="exact")).segments
 
     for item_id in ids:
-        assert segment.item_id(segment.find_item(item_id)) == item_id
+        assert segments.item_id(segments.find_item(item_id)) == item_id
     for item_id in ("", "c", "\uffffx", "𝄞𝄞", "A"):
-        assert segment.find_item(item_id) is None
-    assert segment.find_items(["z", "gone", "a", "z"]).tolist() == sorted(
-        segment.find_item(item_id) for item_id in ("a", "z")
+        assert segments.find_item(item_id) is None
+    assert segments.find_items(["z", "gone", "a", "z"]).tolist() == sorted(
+        segments.find_item(item_id) for item_id in ("a", "z")
     )
 
 
 def test_few_items_among_many_are_found_as_many_are(made, quick):
     photos = pa.table({"photo_id": [f"p{i:05d}" for i in range(3000)]})
     vectors = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
-    segment = made(Source(vectors, photos, SPACE), quick(engine="exact")).segment
+    segments = made(Source(vectors, photos, SPACE), quick(engine="exact")).segments
 
     for ids in (["p00007"], ["p02999", "x", "p00000"], [f"p{i:05d}" for i in (9, 5, 7, 5)], ["x"]):
         expected = sorted({int(item_id[1:]) for item_id in ids if item_id != "x"})
-        assert segment.find_items(ids).tolist() == expected
+        assert segments.find_items(ids).tolist() == expected
 
 
 def test_a_generation_nobody_uses_any_more_is_freed(opened, forest_build):
     generation = opened(forest_build)
-    generation.nearest([by_vector(generation.segment.vectors[0])], options())
+    generation.nearest([by_vector(generation.segments.vectors[0])], options())
     gone = weakref.ref(generation)
 
     del generation

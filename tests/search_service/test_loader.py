@@ -143,7 +143,7 @@ def test_a_flipped_byte_is_refused_once_and_tried_again_when_asked(start, store,
     publish(store, "dresses", builds[0])
     replica.look()
     bad = publish(store, "dresses", builds[1])
-    flip(store, bad.manifest.segment.blobs["vectors"])
+    flip(store, bad.manifest.base.blobs["vectors"])
 
     for _ in range(3):
         assert replica.look() == [(SPACE, 1)]
@@ -159,12 +159,12 @@ def test_a_flipped_byte_is_refused_once_and_tried_again_when_asked(start, store,
 def test_a_missing_blob_is_refused_and_said_once_however_often_it_is_tried(start, store, builds):
     replica = start()
     bad = publish(store, "dresses", builds[0])
-    store.delete(blob_key(bad.manifest.segment.blobs["photos"].sha256))
+    store.delete(blob_key(bad.manifest.base.blobs["photos"].sha256))
 
     for _ in range(3):
         assert replica.look(again=True) == []
     assert replica.reasons() == [(1, "blob_missing")]
-    assert bad.manifest.segment.blobs["photos"].sha256 in replica.loader.refusals[0].message
+    assert bad.manifest.base.blobs["photos"].sha256 in replica.loader.refusals[0].message
     assert replica.counted("refusals", index="dresses", reason="blob_missing") == 3
 
 
@@ -193,7 +193,7 @@ def test_a_fresh_replica_walks_to_the_newest_ancestor_that_passes(start, store, 
     for built in builds:
         bad = publish(store, "dresses", built)
         if bad.manifest.number > 1:
-            flip(store, bad.manifest.segment.blobs["vectors"])
+            flip(store, bad.manifest.base.blobs["vectors"])
 
     def everything():
         return {path: path.stat().st_mtime_ns for path in sorted(store.root.rglob("*"))}
@@ -224,7 +224,7 @@ def test_truncated_manifests_cost_a_restarted_replica_nothing(start, store, buil
     ("changes", "reason"),
     [
         ({"segments": []}, "bad_manifest"),
-        ({"schema": 2}, "bad_manifest"),
+        ({"schema": 3}, "bad_manifest"),
         ({"index": "shoes"}, "bad_manifest"),
         ({"number": 7}, "bad_manifest"),
         ({"space_id": "c" * 64}, "bad_manifest"),
@@ -261,8 +261,11 @@ def test_another_catalogues_vectors_are_found_out_by_the_golden_queries(start, s
     """Whole files of the right hashes: but the golden queries are of another build."""
     published = publish(store, "dresses", builds[0])
     other = publish(store, "shoes", builds[1])
-    golden = json.loads(encode(other.manifest))["golden"]
-    forge(store, published, golden=golden)
+    (segment,) = json.loads(encode(published.manifest))["segments"]
+    (another,) = json.loads(encode(other.manifest))["segments"]
+    segment["golden"] = another["golden"]
+    segment["blobs"]["golden"] = another["blobs"]["golden"]
+    forge(store, published, segments=[segment])
     replica = start(indexes=("dresses",))
 
     assert replica.look() == []

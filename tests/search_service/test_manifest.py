@@ -60,13 +60,13 @@ def test_fields_of_a_later_version_are_passed_over(manifest):
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        ("schema", 2, "schema"),
+        ("schema", 3, "schema"),
         ("index", "../etc", "index"),
         ("space_id", "A" * 64, "space_id"),
         ("created", "yesterday", "created"),
         ("created", "2026-01-01T00:00:00", "zone"),
         ("created", "0001-01-01T00:00:00+23:59", "created"),
-        ("segments", [], "1 segment"),
+        ("segments", [], "1 or 2 segments"),
         ("dimension", 0, "dimension"),
         ("segments__0__photos", 0, "photos"),
         ("segments__0__photos", 2**40, "photos"),
@@ -84,9 +84,9 @@ def test_fields_of_a_later_version_are_passed_over(manifest):
         ("segments__0__blobs__forest", None, "blobs"),
         ("segments__0__blobs__forest__sha256", "../../etc/passwd", "blob"),
         ("segments__0__blobs__forest__bytes", -1, "bytes"),
-        ("golden__blob__sha256", "x", "blob"),
-        ("golden__queries", 0, "queries"),
-        ("golden__neighbours", 0, "neighbours"),
+        ("segments__0__blobs__golden__sha256", "x", "blob"),
+        ("segments__0__golden__queries", 0, "queries"),
+        ("segments__0__golden__neighbours", 0, "neighbours"),
         ("attributes", [{"name": "b", "kind": "bool"}, {"name": "a", "kind": "bool"}], "in order"),
         ("attributes", [{"name": "a", "kind": "bool"}, {"name": "a", "kind": "bool"}], "once"),
         ("attributes", [{"name": "", "kind": "bool"}], "attributes"),
@@ -102,7 +102,7 @@ def test_a_draft_is_held_to_the_same(forest_build):
     draft = decode((forest_build / "draft.json").read_bytes(), Draft, "draft")
 
     with pytest.raises(FormatError, match="efforts"):
-        decode(changed(draft, segment__efforts=[]), Draft, "draft")
+        decode(changed(draft, segments__0__efforts=[]), Draft, "draft")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"null", b"[]", b"\xff", b"{}", b"[" * 100_000])
@@ -145,3 +145,20 @@ def test_keys_are_where_the_format_says():
     assert current_key("a") == "indexes/a/CURRENT"
     assert manifest_key("a", 12, "f" * 64) == f"indexes/a/generations/00000012-{'f' * 64}.json"
     assert blob_key("f" * 64) == f"blobs/{'f' * 64}"
+
+
+def test_the_schema_before_is_read_as_this_one(manifest):
+    """One segment, whose golden queries stood beside it."""
+    raw = json.loads(encode(manifest))
+    (segment,) = raw["segments"]
+    blob = segment["blobs"].pop("golden")
+    raw |= {"schema": 1, "golden": {**segment.pop("golden"), "blob": blob}}
+    del raw["dead"]
+
+    assert decode(json.dumps(raw).encode(), Manifest, "manifest") == manifest
+
+
+@pytest.mark.parametrize("schema", [0, 3, None, "2"])
+def test_no_other_schema_is_read(manifest, schema):
+    with pytest.raises(FormatError, match="of schema 1 or 2"):
+        decode(changed(manifest, schema=schema), Manifest, "manifest")

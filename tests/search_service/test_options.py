@@ -1,5 +1,7 @@
 """Every option through a real server: what it changes, and how what cannot be meant is refused."""
 
+from copy import copy
+
 import grpc
 import msgspec
 import numpy as np
@@ -11,6 +13,7 @@ from lookalike.v1.embedding_pb2 import Embedding
 from search_service.catalog import Catalog
 from search_service.generation import Generation
 from search_service.manifest import EffortPoint
+from search_service.segments import Segments
 
 SPACE = "a" * 64
 OTHER_SPACE = "b" * 64
@@ -34,9 +37,12 @@ def search(serving, generation):
 
 def doubtful(generation):
     point = EffortPoint(effort=300, depth=50, recall=0.96, standard_error=0.01, micros=100.0)
-    segment = msgspec.structs.replace(generation.manifest.segment, efforts=(point,))
+    segment = msgspec.structs.replace(generation.manifest.base, efforts=(point,))
     manifest = msgspec.structs.replace(generation.manifest, index="doubtful", segments=(segment,))
-    return Generation(manifest, generation.sha256, generation.segment)
+    (part,) = generation.segments.parts
+    doubted = copy(part)
+    doubted.about = segment
+    return Generation(manifest, generation.sha256, Segments([doubted]))
 
 
 def vector(values=None, space_id=SPACE):
@@ -141,7 +147,7 @@ def test_examples_are_left_out_and_the_unlike_ones_push_away(search):
 
 
 def test_one_example_is_the_vector_it_is(search, generation):
-    own = generation.segment.vectors[33]
+    own = generation.segments.vectors[33]
 
     by_example = search.stub.Search(request(asked=examples(pb.Example(embedding=vector(own)))))
     by_vector = search.stub.Search(request(asked=pb.Query(embedding=vector(own))))
@@ -305,7 +311,7 @@ def test_examples_that_cannot_be_meant_are_named(search, asked, field, said):
 
 
 def test_examples_that_cancel_out_point_nowhere(search, generation):
-    own = generation.segment.vectors[0]
+    own = generation.segments.vectors[0]
     both = [pb.Example(embedding=vector(side * own)) for side in (1, -1)]
 
     refusal = search.refused(search.stub.Search, request(asked=examples(*both)))

@@ -95,7 +95,7 @@ def test_rolling_back_to_a_space_no_longer_served_puts_it_first(store, builds, o
 def test_what_was_pruned_cannot_be_rolled_back_to(store, builds):
     first = publish(store, "dresses", builds[0])
     publish(store, "dresses", builds[1])
-    store.delete(blob_key(first.manifest.segment.blobs["photos"].sha256))
+    store.delete(blob_key(first.manifest.base.blobs["photos"].sha256))
 
     with pytest.raises(StoreError, match="expected to be there, got pruned"):
         roll_back(store, "dresses")
@@ -197,7 +197,7 @@ def test_a_build_that_was_changed_is_refused(store, builds, tmp_path):
 def test_a_draft_cannot_reach_outside_its_folder(store, builds, tmp_path):
     shutil.copytree(builds[0], tmp_path / "built")
     draft = json.loads((tmp_path / "built/draft.json").read_bytes())
-    blobs = draft["segment"]["blobs"]
+    blobs = draft["segments"][0]["blobs"]
     blobs["../../secret"] = blobs["vectors"]
     (tmp_path / "built/draft.json").write_text(json.dumps(draft))
 

@@ -99,14 +99,14 @@ def indexes(made, quick):
 
 
 def with_things(generation):
-    segment = generation.segment
+    segment = generation.segments
     return generation, [
         Thing(
             segment.item_id(item),
             [(segment.photo_id(r), segment.vectors[r].tolist()) for r in segment.rows_of(item)],
             dict(segment.attributes(item)),
         )
-        for item in range(segment.item_count)
+        for item in range(segment.item_numbers)
     ]
 
 
@@ -199,7 +199,7 @@ conditions = st.recursive(
 def test_conditions_are_true_of_the_items_of_which_they_are_true(indexes, asked):
     generation, things = indexes("exact", "few")
 
-    allowed = allowed_items(generation.segment, generation.manifest, [as_proto(c) for c in asked])
+    allowed = allowed_items(generation.segments, generation.manifest, [as_proto(c) for c in asked])
 
     assert allowed.tolist() == [
         all(is_true(c, thing.attributes) for c in asked) for thing in things
@@ -212,7 +212,7 @@ def test_a_condition_and_its_negation_share_all_items_out(indexes, condition):
     generation, _ = indexes("exact", "few")
     sides = (as_proto(condition), as_proto(("none_of", [condition])))
 
-    one, other = (allowed_items(generation.segment, generation.manifest, [each]) for each in sides)
+    one, other = (allowed_items(generation.segments, generation.manifest, [each]) for each in sides)
 
     assert (one ^ other).all()
 
@@ -290,7 +290,7 @@ def meaning(asked, generation, things):
         query = pb.Query(item_id=thing.item_id)
         return query, [vector for _, vector in thing.photos], {thing.item_id}
     if kind == "row":
-        vector = np.array(generation.segment.vectors[rest[0]], np.float64)
+        vector = np.array(generation.segments.vectors[rest[0]], np.float64)
         vector += rest[1] * np.random.default_rng(rest[0]).normal(size=16)
         values = vector.astype("<f4")
         query = pb.Query(embedding=Embedding(values=values.tobytes(), space_id=SPACE))
@@ -314,7 +314,7 @@ def example(drawn, generation, things):
         vector = mean([vector for _, vector in thing.photos])
         assume(math.hypot(*vector) > 0.01)
         return pb.Example(item_id=thing.item_id), unit(vector), thing.item_id
-    values = generation.segment.vectors[number].astype("<f4")
+    values = generation.segments.vectors[number].astype("<f4")
     embedding = Embedding(values=(3 * values).tobytes(), space_id=SPACE)
     return pb.Example(embedding=embedding), unit(values.tolist()), ""
 

@@ -61,7 +61,7 @@ def items_of(answer):
 
 
 def test_a_search_says_hits_and_who_answered(search, generation):
-    answer = search.stub.Search(request(asked=query(generation.segment.vectors[33]), k=5))
+    answer = search.stub.Search(request(asked=query(generation.segments.vectors[33]), k=5))
 
     assert len(answer.hits) == 5
     assert answer.hits[0].item_id == "item-00011"
@@ -156,7 +156,7 @@ def test_attributes_come_with_their_types(search):
 
 def test_a_batch_answers_each_query_in_its_place(search, generation):
     rows = range(0, 1200, 60)
-    queries = [query(generation.segment.vectors[row]) for row in rows]
+    queries = [query(generation.segments.vectors[row]) for row in rows]
     batch = pb.SearchBatchRequest(index="dresses", queries=queries)
 
     answer = search.stub.SearchBatch(batch)

@@ -195,7 +195,7 @@ def test_one_replica_from_its_start_to_its_end(start, store, builds):
 
     # A flipped byte is refused by name, counted, and tried again when the store is mended.
     bad = publish(store, "dresses", builds[1])
-    path = store.root / blob_key(bad.manifest.segment.blobs["vectors"].sha256)
+    path = store.root / blob_key(bad.manifest.base.blobs["vectors"].sha256)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert replica.served() == [(SPACE, 1, False), (OTHER_SPACE, 2, True)]

@@ -89,7 +89,7 @@ def flip_a_byte(
     build(shorter, built, BuildOptions(engine="annoy"))
     hold(opened, index, "the demo damages a blob first")
     manifest = publish(opened, index, built).manifest
-    damaged = store / blob_key(manifest.segment.blobs["vectors"].sha256)
+    damaged = store / blob_key(manifest.base.blobs["vectors"].sha256)
     _flip(damaged)
     release(opened, index)
     roll_back(opened, index, to=manifest.number)

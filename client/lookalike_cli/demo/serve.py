@@ -84,7 +84,7 @@ def index(story: Story, client: CountingClient, catalogue: Catalogue) -> None:
         number = published.manifest.number
         wait_until_served(client, INDEX, number)
         act.result = (
-            f"generation {number}: {draft.segment.photos:,} photos of {draft.segment.items:,} items"
+            f"generation {number}: {draft.base.photos:,} photos of {draft.base.items:,} items"
         )
 
 

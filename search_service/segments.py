@@ -1,0 +1,154 @@
+"""A generation's segments read as one: rows and items are numbered through, the base's first.
+
+Each item that is there stands in one segment alone. Rows of the base that are dead keep their
+numbers; nothing finds them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from search_service.engines import Look, Mask, Rows, Vectors
+from search_service.engines.exact import Stacked
+from search_service.segment import ATTRIBUTE, MappedSegment
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+AttributeValue = str | int | float | bool | datetime | list[str]
+
+
+class Segments:
+    """Reads the mapped segments of one generation. dead: items of the base [items]; None: none."""
+
+    def __init__(self, parts: Sequence[MappedSegment], dead: Mask | None = None) -> None:
+        self.parts = tuple(parts)
+        self.vectors: Vectors | Stacked = self.parts[0].vectors
+        if len(self.parts) > 1:
+            self.vectors = Stacked([part.vectors for part in self.parts])
+        self.row_starts = _starts([len(part.vectors) for part in self.parts])
+        self._items = pa.concat_tables([part.items for part in self.parts])
+        self._item_ids = self._items.column("item_id")
+        self._photo_ids = pa.chunked_array(
+            [chunk for part in self.parts for chunk in part.photos.column("photo_id").chunks]
+        )
+        self._item_starts = _starts([len(part.items) for part in self.parts])
+        self.first_rows: Rows = np.concatenate(
+            [part.first_rows + start for part, start in zip(parts, self.row_starts, strict=True)]
+        )
+        self.row_numbers = len(self.vectors)  # dead rows among them
+        self.item_numbers = len(self._items)
+        self._dead = _padded(dead, self.item_numbers)
+        self.live_rows: Mask | None = None if dead is None else self.rows_of_items(~self._dead)
+        self.live_row_count = self.row_numbers
+        if self.live_rows is not None:
+            self.live_row_count = int(np.count_nonzero(self.live_rows))
+        self._ranks = self._ranks_of_all()
+
+    def candidates(self, query: Vectors, looks: Sequence[Look]) -> Rows:
+        """Rows most likely to be near one query [d], by each segment's engine; unranked."""
+        found = [
+            part.engine.candidates(query, look.count, look.effort)
+            for part, look in zip(self.parts, looks, strict=True)
+        ]
+        if len(found) == 1:
+            return found[0]
+        return np.concatenate([rows + at for rows, at in zip(found, self.row_starts, strict=True)])
+
+    def items_of(self, rows: Rows) -> Rows:
+        """The item number of each row."""
+        return np.searchsorted(self.first_rows, rows, side="right") - 1
+
+    def rows_of(self, item: int) -> range:
+        """The rows of an item's photos."""
+        last = item + 1 == self.item_numbers
+        return range(
+            int(self.first_rows[item]), self.row_numbers if last else int(self.first_rows[item + 1])
+        )
+
+    def rows_of_items(self, items: Mask) -> Mask:
+        """The rows of the items for which this is true."""
+        return np.repeat(items, np.diff(self.first_rows, append=self.row_numbers))
+
+    def by_id(self, rows: Rows) -> Rows:
+        """These ascending rows in the order of their items' ids."""
+        if self._ranks is None:
+            return rows
+        return rows[np.argsort(self._ranks[self.items_of(rows)], kind="stable")]
+
+    def ranks(self, items: Rows) -> Rows:
+        """Numbers that order these items as their ids do."""
+        return items if self._ranks is None else self._ranks[items]
+
+    def item_id(self, item: int) -> str:
+        return str(self._item_ids[item].as_py())
+
+    def photo_id(self, row: int) -> str:
+        return str(self._photo_ids[row].as_py())
+
+    def find_item(self, item_id: str) -> int | None:
+        """The number of the item with this id."""
+        wanted = item_id.encode()
+        for part, start in zip(self.parts, self._item_starts, strict=True):
+            numbers = range(start, start + len(part.items))
+            at = start + bisect_left(numbers, wanted, key=lambda item: self.item_id(item).encode())
+            if at in numbers and self.item_id(at) == item_id and not self._dead[at]:
+                return at
+        return None
+
+    def find_items(self, item_ids: Sequence[str]) -> Rows:
+        """The numbers of the items with these ids, ascending; without those that are not there."""
+        # A bisection takes 20 us, a scan 20 ns an item.
+        if len(item_ids) * 1000 > self.item_numbers:
+            found = pc.is_in(self._item_ids, value_set=pa.array(item_ids, pa.string()))
+            return np.flatnonzero(found.to_numpy() & ~self._dead)
+        numbers = {self.find_item(item_id) for item_id in item_ids}
+        return np.array(sorted(item for item in numbers if item is not None), np.int64)
+
+    def attribute(self, name: str) -> pa.ChunkedArray:
+        """One attribute of all items; KeyError if there is none of this name."""
+        return self._items.column(ATTRIBUTE + name)
+
+    def attributes(self, item: int) -> Iterator[tuple[str, AttributeValue]]:
+        """An item's attributes that are not missing."""
+        for name in self._items.column_names:
+            if name.startswith(ATTRIBUTE):
+                value = _plain(self._items.column(name)[item])
+                if value is not None:
+                    yield name.removeprefix(ATTRIBUTE), value
+
+    def _ranks_of_all(self) -> Rows | None:
+        """Each item's place by id. None: its number is its place."""
+        if len(self.parts) == 1:
+            return None
+        order = pc.sort_indices(self._item_ids).to_numpy()
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = np.arange(len(order))
+        return ranks
+
+
+def _starts(lengths: Sequence[int]) -> list[int]:
+    return [sum(lengths[:i]) for i in range(len(lengths))]
+
+
+def _padded(dead: Mask | None, items: int) -> Mask:
+    padded = np.zeros(items, np.bool_)
+    if dead is not None:
+        padded[: len(dead)] = dead
+    return padded
+
+
+def _plain(scalar: pa.Scalar) -> AttributeValue | None:
+    # Arrow asks the system's time zones even for UTC, and a slim image has none.
+    if isinstance(scalar, pa.TimestampScalar) and scalar.is_valid:
+        return _EPOCH + timedelta(microseconds=scalar.value)
+    value: AttributeValue | None = scalar.as_py()
+    return value
+
+
+def utc(moment: datetime) -> datetime:
+    """A moment with its zone; one without is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
