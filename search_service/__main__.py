@@ -56,6 +56,7 @@ def serve(config: SearchConfig) -> None:
         metrics,
         indexes=config.indexes,
         on_look=admit,
+        jitter_seconds=config.jitter_seconds,
     )
     search = SearchServicer(catalog, metrics)
     admin = IndexAdminServicer(loader, version=version("lookalike"), is_ready=ready.is_set)

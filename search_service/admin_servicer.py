@@ -2,49 +2,104 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import grpc
 from lookalike.search.v1 import admin_pb2 as pb
 from lookalike.search.v1 import admin_pb2_grpc as rpc
 
-from lookalike_kit.errors import Overloaded
-from search_service.loader import Loader, Promoted, Refusal
+from lookalike_kit.errors import InvalidField, Overloaded
+from search_service.loader import Loader, Promoted, give_way
+from search_service.manifest import NAME, SHA256, Entry
+from search_service.pins import Pin
+from search_service.refusals import Refusal
 from search_service.servicer import timestamp
+
+_MAX_REASON = 500
+Result = TypeVar("Result")
 
 
 class IndexAdminServicer(rpc.IndexAdminServiceServicer):
-    """Says what the loader did, and has it look again."""
+    """Says what the loader did, and has it look again, try, pin and unpin."""
 
     def __init__(self, loader: Loader, *, version: str, is_ready: Callable[[], bool]) -> None:
         self._loader = loader
         self._version = version
         self._is_ready = is_ready
         self._started = datetime.now(UTC)
-        self._refreshing = threading.Lock()
+        self._at_work = threading.Lock()
 
     def GetStatus(
         self, request: pb.GetStatusRequest, context: grpc.ServicerContext
     ) -> pb.GetStatusResponse:
+        return self._status()
+
+    def Refresh(
+        self, request: pb.RefreshRequest, context: grpc.ServicerContext
+    ) -> pb.RefreshResponse:
+        self._alone(lambda: self._loader.look(again=True))
+        return pb.RefreshResponse(status=self._status())
+
+    def Try(self, request: pb.TryRequest, context: grpc.ServicerContext) -> pb.TryResponse:
+        entry = _entry(request)
+        refusal = self._alone(lambda: self._loader.try_dark(request.index, entry))
+        refused = _refused(refusal) if refusal else None
+        return pb.TryResponse(passed=refusal is None, refused=refused)
+
+    def Pin(self, request: pb.PinRequest, context: grpc.ServicerContext) -> pb.PinResponse:
+        entry, reason = _entry(request), request.reason
+        if not 1 <= len(reason) <= _MAX_REASON:
+            raise InvalidField("reason", f"1 to {_MAX_REASON} characters", f"{len(reason)}")
+        refusal = self._alone(lambda: self._loader.pin(request.index, entry, reason))
+        refused = _refused(refusal) if refusal else None
+        return pb.PinResponse(refused=refused, status=self._status())
+
+    def Unpin(self, request: pb.UnpinRequest, context: grpc.ServicerContext) -> pb.UnpinResponse:
+        self._alone(lambda: self._loader.unpin(request.index, request.space_id or None))
+        return pb.UnpinResponse(status=self._status())
+
+    def _alone(self, work: Callable[[], Result]) -> Result:
+        """Does what may take minutes, on a thread that gives way to queries."""
+        # Of the admin port's two threads, one has to stay free for health.
+        if not self._at_work.acquire(blocking=False):
+            raise Overloaded(
+                "Refresh, Try, Pin, Unpin: expected one at a time, got another",
+                retry_after_seconds=1,
+            )
+        try:
+            with ThreadPoolExecutor(1, "admin-work", initializer=give_way) as thread:
+                return thread.submit(work).result()
+        finally:
+            self._at_work.release()
+
+    def _status(self) -> pb.GetStatusResponse:
         return pb.GetStatusResponse(
             loaded=[_loaded(each) for each in self._loader.served()],
             refused=[_refused(each) for each in self._loader.refusals],
+            pinned=[_pinned(each) for each in self._loader.pins],
             ready=self._is_ready(),
             version=self._version,
             start_time=timestamp(self._started),
         )
 
-    def Refresh(
-        self, request: pb.RefreshRequest, context: grpc.ServicerContext
-    ) -> pb.RefreshResponse:
-        # Of the admin port's two threads, one has to stay free for health.
-        if not self._refreshing.acquire(blocking=False):
-            raise Overloaded("Refresh: expected one at a time, got another", retry_after_seconds=1)
-        try:
-            self._loader.look(again=True)
-        finally:
-            self._refreshing.release()
-        return pb.RefreshResponse(status=self.GetStatus(pb.GetStatusRequest(), context))
+
+def _entry(request: pb.TryRequest | pb.PinRequest) -> Entry:
+    """What a request names; its names become keys of the store."""
+    if not NAME.fullmatch(request.index):
+        raise InvalidField("index", f"a name like {NAME.pattern}", repr(request.index[:80]))
+    for field in ("space_id", "manifest_sha256"):
+        value = getattr(request, field)
+        if not SHA256.fullmatch(value):
+            raise InvalidField(field, "64 hexadecimal digits", repr(value[:80]))
+    if not 1 <= request.generation < 10**8:
+        raise InvalidField("generation", "a number from 1 to 99,999,999", f"{request.generation}")
+    return Entry(
+        space_id=request.space_id,
+        generation=request.generation,
+        manifest_sha256=request.manifest_sha256,
+    )
 
 
 def _loaded(promoted: Promoted) -> pb.LoadedGeneration:
@@ -60,6 +115,7 @@ def _loaded(promoted: Promoted) -> pb.LoadedGeneration:
         item_count=manifest.items,
         mapped_bytes=manifest.mapped_bytes,
         is_current=promoted.is_current,
+        is_pinned=promoted.is_pinned,
     )
 
 
@@ -71,4 +127,15 @@ def _refused(refusal: Refusal) -> pb.RefusedGeneration:
         reason=refusal.reason,
         message=refusal.message,
         refuse_time=timestamp(refusal.time),
+    )
+
+
+def _pinned(pin: Pin) -> pb.PinnedGeneration:
+    return pb.PinnedGeneration(
+        index=pin.index,
+        space_id=pin.entry.space_id,
+        generation=pin.entry.generation,
+        manifest_sha256=pin.entry.manifest_sha256,
+        reason=pin.reason,
+        pin_time=timestamp(pin.since),
     )

@@ -21,11 +21,12 @@ from search_service.manifest import (
     decode,
     encode,
 )
+from search_service.pins import Pin, decode_pins, encode_pins
 from search_service.store import Store
 
 
 class Cache:
-    """Blobs, manifests and what was served last of each index, in a folder of its own."""
+    """Blobs, manifests, pins and what was served last of each index, in a folder of its own."""
 
     def __init__(self, root: Path) -> None:
         self._files = Store(root)
@@ -76,6 +77,13 @@ class Cache:
     def indexes(self) -> list[str]:
         """The indexes that were ever served here."""
         return self._files.names("current")
+
+    def pins(self) -> tuple[Pin, ...]:
+        """What was pinned here and not taken out again."""
+        return decode_pins(self._files.read_or_none("pins") or b"[]")
+
+    def keep_pins(self, pins: tuple[Pin, ...]) -> None:
+        self._files.put("pins", encode_pins(pins))
 
     def sweep(self, kept: Iterable[str]) -> None:
         """Removes blobs that none of these manifests, by SHA-256, names.

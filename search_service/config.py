@@ -33,3 +33,10 @@ class SearchConfig(ServerConfig):
     poll_seconds: float = setting(
         1.0, minimum=0.05, maximum=3600, doc="How often CURRENT is looked at."
     )
+    jitter_seconds: float = setting(
+        0.0,
+        minimum=0,
+        maximum=3600,
+        doc="A new CURRENT whose files are not here yet is loaded after a random share of this, so "
+        "that the replicas of a large fleet do not all fetch at once.",
+    )

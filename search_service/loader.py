@@ -7,12 +7,14 @@ fails is refused, named, counted and not tried again; what was served goes on se
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
+from random import uniform
 from time import monotonic
 
 from lookalike_kit import logs
+from lookalike_kit.errors import InvalidField
 from search_service.cache import Cache
 from search_service.catalog import Catalog
 from search_service.generation import Generation
@@ -29,28 +31,14 @@ from search_service.manifest import (
     digest,
 )
 from search_service.metrics import SearchMetrics
+from search_service.pins import Pin, with_pins
+from search_service.refusals import Refusal, Refusals
 from search_service.store import Store
 
 _log = logs.get(__name__)
 _NICENESS = 10
 # A full disk or an unreadable blob may pass: such a refusal is looked at again after this.
 _RETRY_SECONDS = 30.0
-_REFUSALS_KEPT = 100
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What was refused here, when and why."""
-
-    index: str
-    generation: int
-    manifest_sha256: str
-    reason: str
-    message: str
-    time: datetime
-
-    def repeats(self, other: "Refusal") -> bool:
-        return replace(self, time=other.time) == other
 
 
 @dataclass(frozen=True)
@@ -60,10 +48,11 @@ class Promoted:
     generation: Generation
     time: datetime
     is_current: bool
+    is_pinned: bool
 
 
 class Loader:
-    """One thread that keeps the catalog what the store's CURRENT says."""
+    """One thread that keeps the catalog what the store's CURRENT says, but for pins."""
 
     def __init__(
         self,
@@ -74,6 +63,7 @@ class Loader:
         *,
         indexes: Sequence[str],
         on_look: Callable[[], None],
+        jitter_seconds: float = 0.0,
     ) -> None:
         self._store = store
         self._cache = cache
@@ -82,24 +72,31 @@ class Loader:
         self._metrics = metrics
         self._indexes = tuple(indexes)
         self._on_look = on_look
+        self._jitter_seconds = jitter_seconds
         self._found_store = False
-        self._seen: dict[str, bytes | None] = {}
+        self._named: dict[str, bytes] = {}  # each CURRENT as it was read last
+        self._seen: dict[str, bytes | None] = {}  # each CURRENT as it was followed last
         self._retry_at: dict[str, float] = {}
-        self._refused: set[str] = set()  # by manifest_sha256: not tried again
+        self._load_at: dict[str, float] = {}
         self._previous: dict[str, set[str]] = {}  # by manifest_sha256: served before
         self._promoted: dict[str, datetime] = {}  # by manifest_sha256
+        self._tried: dict[str, Generation] = {}  # by index: passed, but not served
+        self._refusals = Refusals(metrics)
         self._looking = threading.Lock()
-        self.refusals: tuple[Refusal, ...] = ()  # the latest first
+        self.pins = cache.pins()
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The latest first."""
+        return self._refusals.latest
 
     def run(self, stop: threading.Event, poll_seconds: float) -> None:
         """Looks at the store until stopped."""
-        thread = threading.get_native_id()
-        # A process that was started with a higher number may not take a lower one.
-        niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
-        os.setpriority(os.PRIO_PROCESS, thread, niceness)
+        give_way()
         while not stop.is_set():
             self.look()
-            stop.wait(poll_seconds)
+            first = min(self._load_at.values(), default=inf)
+            stop.wait(min(poll_seconds, max(0.0, first - monotonic())))
 
     def look(self, *, again: bool = False) -> None:
         """One look at every index; `again` also tries what was refused."""
@@ -110,15 +107,43 @@ class Loader:
                 # The thread has to live on: the next look may find the store mended.
                 _log.exception("look failed")
 
+    def try_dark(self, index: str, entry: Entry) -> Refusal | None:
+        """Takes a generation in and keeps it for its promotion; else what is wrong with it."""
+        self._check_followed(index)
+        with self._looking:
+            refusal = self._try(index, entry)
+            self._sweep()
+        return refusal
+
+    def pin(self, index: str, entry: Entry, reason: str) -> Refusal | None:
+        """Serves a generation whatever CURRENT says of its space; else what is wrong with it."""
+        self._check_followed(index)
+        with self._looking:
+            refusal = self._try(index, entry)
+            if refusal is None:
+                pin = Pin(index=index, entry=entry, reason=reason, since=datetime.now(UTC))
+                self._keep_pins([pin, *self._unheld(index, entry.space_id)])
+                self._take_up(index, self._known(index) or Current(schema=SCHEMA, serving=(entry,)))
+            self._sweep()
+        return refusal
+
+    def unpin(self, index: str, space_id: str | None) -> None:
+        """From the next look on CURRENT has its say again; space_id None: in all spaces."""
+        with self._looking:
+            self._keep_pins(self._unheld(index, space_id))
+            self._seen.pop(index, None)
+
     def served(self) -> list[Promoted]:
         """Everything in service, sorted by index and space."""
         now = datetime.now(UTC)
+        pinned = {pin.entry.manifest_sha256 for pin in self.pins}
         serving = self._catalog.serving.generations
         return [
             Promoted(
                 generation,
                 self._promoted.get(generation.sha256, now),
-                is_current=generation.sha256 in _manifests(_current(self._seen.get(index))),
+                is_current=generation.sha256 in _manifests(_current(self._named.get(index))),
+                is_pinned=generation.sha256 in pinned,
             )
             for index in sorted(serving)
             for generation in sorted(serving[index], key=lambda each: each.manifest.space_id)
@@ -126,13 +151,16 @@ class Loader:
 
     def _look(self, again: bool) -> None:
         if again:
-            self._refused.clear()
+            self._refusals.quarantine.clear()
         published = self._read_store()
+        self._named |= {index: data for index, data in published.items() if data is not None}
+        now = monotonic()
         due = [
             index
             for index in (self._indexes or sorted(published))
-            if index in published and self._is_due(index, published[index], again)
+            if index in published and (again or self._is_due(index, published[index], now))
         ]
+        self._load_at = {index: at for index, at in self._load_at.items() if at > now}
         for index in due:
             self._follow(index, published[index])
         if due:
@@ -171,11 +199,26 @@ class Loader:
         self._metrics.store_errors.inc()
         _log.warning("store unreadable", error=str(error))
 
-    def _is_due(self, index: str, data: bytes | None, again: bool) -> bool:
+    def _is_due(self, index: str, data: bytes | None, now: float) -> bool:
         if data is None and index in self._catalog.serving.generations:
             return False
-        changed = index not in self._seen or data != self._seen[index]
-        return again or changed or monotonic() >= self._retry_at.get(index, inf)
+        if index not in self._seen or now >= self._retry_at.get(index, inf):
+            return True
+        return data != self._seen[index] and self._has_waited(index, data, now)
+
+    def _has_waited(self, index: str, data: bytes | None, now: float) -> bool:
+        """Replicas that see CURRENT change together should not all fetch and warm together.
+
+        What is here already, on the way back above all, waits for nothing, and neither does a
+        replica that serves nothing of the index.
+        """
+        served = self._catalog.serving.generations.get(index, ())
+        here = {generation.sha256 for generation in served} | self._previous.get(index, set())
+        if index in self._tried:
+            here.add(self._tried[index].sha256)
+        if not served or _manifests(_current(data)) <= here:
+            return True
+        return now >= self._load_at.setdefault(index, now + uniform(0, self._jitter_seconds))
 
     def _follow(self, index: str, data: bytes | None) -> None:
         """Brings the index to what CURRENT says, as far as it passes; fails for itself alone."""
@@ -202,8 +245,10 @@ class Loader:
     def _take_up(self, index: str, current: Current | None) -> None:
         if current is None:
             return
+        current = with_pins(index, current, self.pins)
         loaded = {entry.space_id: self._load_or_refuse(index, entry) for entry in current.serving}
         self._promote(index, current, loaded)
+        self._tried.pop(index, None)
 
     def _promote(self, index: str, current: Current, loaded: dict[str, Generation | None]) -> None:
         """Rebinds the index: where a space's new generation was refused, its old one stays."""
@@ -235,8 +280,10 @@ class Loader:
         self._cache.keep_served(index, _as_current(after))
 
     def _sweep(self) -> None:
-        """Keeps in the cache what is served, was served before or is named: the way is short."""
+        """Keeps in the cache what is, was or may soon be served: the way is short."""
         kept = set().union(*self._previous.values())
+        kept |= {generation.sha256 for generation in self._tried.values()}
+        kept |= {pin.entry.manifest_sha256 for pin in self.pins}
         for index, data in self._seen.items():
             served = self._catalog.serving.generations.get(index, ())
             kept |= {generation.sha256 for generation in served}
@@ -244,23 +291,42 @@ class Loader:
         self._cache.sweep(kept)
 
     def _load_or_refuse(self, index: str, entry: Entry) -> Generation | None:
-        for generation in self._catalog.serving.generations.get(index, ()):
-            if generation.sha256 == entry.manifest_sha256:
-                return generation
-        if entry.manifest_sha256 in self._refused:
+        if here := self._here(index, entry):
+            return here
+        if entry.manifest_sha256 in self._refusals.quarantine:
             return None
-        begun = monotonic()
         try:
-            generation = self._intake.load(index, entry)
+            return self._load(index, entry)
         except RefusedError as refused:
             self._refuse(index, entry.generation, entry.manifest_sha256, refused)
             return None
-        except Exception as error:  # noqa: BLE001
+
+    def _try(self, index: str, entry: Entry) -> Refusal | None:
+        if self._here(index, entry):
+            return None
+        try:
+            self._tried[index] = self._load(index, entry)
+        except RefusedError as refused:
+            return self._refusals.add(index, entry.generation, entry.manifest_sha256, refused)
+        self._refusals.quarantine.discard(entry.manifest_sha256)
+        return None
+
+    def _here(self, index: str, entry: Entry) -> Generation | None:
+        """What is served or was tried well."""
+        tried = self._tried.get(index)
+        here = (*self._catalog.serving.generations.get(index, ()), *([tried] if tried else []))
+        return next((each for each in here if each.sha256 == entry.manifest_sha256), None)
+
+    def _load(self, index: str, entry: Entry) -> Generation:
+        begun = monotonic()
+        try:
+            generation = self._intake.load(index, entry)
+        except RefusedError:
+            raise
+        except Exception as error:
             # Whatever a file made a library do: it is this generation's fault, and no other's.
             _log.exception("load failed", index=index, generation=entry.generation)
-            failed = RefusedError("failed", f"loading: got {error!r}", passing=True)
-            self._refuse(index, entry.generation, entry.manifest_sha256, failed)
-            return None
+            raise RefusedError("failed", f"loading: got {error!r}", passing=True) from error
         self._metrics.load_seconds.labels(index).observe(monotonic() - begun)
         return generation
 
@@ -286,23 +352,33 @@ class Loader:
         return None
 
     def _refuse(self, index: str, number: int, sha256: str, refused: RefusedError) -> None:
-        now = datetime.now(UTC)
-        refusal = Refusal(index, number, sha256, refused.reason, refused.message, now)
-        if refused.passing:
+        if self._refusals.add(index, number, sha256, refused).passing:
             self._retry_at[index] = monotonic() + _RETRY_SECONDS
-        else:
-            self._refused.add(sha256)
-        others = [each for each in self.refusals if not refusal.repeats(each)]
-        self.refusals = (refusal, *others[: _REFUSALS_KEPT - 1])
         self._metrics.swaps.labels(index, "refused").inc()
-        self._metrics.refusals.labels(index, refused.reason).inc()
-        _log.error(
-            "refused",
-            index=index,
-            generation=number,
-            reason=refused.reason,
-            message=refused.message,
-        )
+
+    def _check_followed(self, index: str) -> None:
+        if self._indexes and index not in self._indexes:
+            followed = ", ".join(self._indexes)
+            raise InvalidField("index", f"one that this replica follows ({followed})", index)
+
+    def _known(self, index: str) -> Current | None:
+        return _current(self._named.get(index)) or self._cache.last_served(index)
+
+    def _unheld(self, index: str, space_id: str | None) -> list[Pin]:
+        return [pin for pin in self.pins if not pin.holds(index, space_id)]
+
+    def _keep_pins(self, pins: Sequence[Pin]) -> None:
+        kept = tuple(sorted(pins, key=lambda pin: (pin.index, pin.entry.space_id)))
+        self._cache.keep_pins(kept)
+        self.pins = kept
+
+
+def give_way() -> None:
+    """From here on this thread, and what it starts, yields to the threads that answer queries."""
+    thread = threading.get_native_id()
+    # A process that was started with a higher number may not take a lower one.
+    niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
+    os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 def _current(data: bytes | None) -> Current | None:

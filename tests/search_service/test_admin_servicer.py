@@ -1,5 +1,6 @@
 """What an operator asks one replica."""
 
+import os
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,9 +8,15 @@ from datetime import UTC, datetime
 import pytest
 from lookalike.search.v1 import admin_pb2 as pb
 
-from lookalike_kit.errors import Overloaded
+from lookalike_kit.errors import InvalidField, Overloaded
 from search_service.admin_servicer import IndexAdminServicer
-from search_service.loader import Promoted, Refusal
+from search_service.loader import Promoted
+from search_service.manifest import Entry
+from search_service.pins import Pin
+from search_service.refusals import Refusal
+
+NAMED = {"space_id": "a" * 64, "generation": 2, "manifest_sha256": "b" * 64}
+ENTRY = Entry(**NAMED)
 
 
 @dataclass
@@ -20,15 +27,29 @@ class Looking:
     go_on: threading.Event
     inside: threading.Event
 
-    refusals = (Refusal("shoes", 3, "c" * 64, "hash_mismatch", "why", datetime.now(UTC)),)
+    refusals = (Refusal("shoes", 3, "c" * 64, "hash_mismatch", "why", False, datetime.now(UTC)),)
+
+    pins = (Pin(index="shoes", entry=ENTRY, reason="lost the boots", since=datetime.now(UTC)),)
+    asked: object = None
 
     def look(self, *, again=False):
         assert again
         self.inside.set()
         assert self.go_on.wait(20)
 
+    def try_dark(self, index, entry):
+        self.asked = (index, entry, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return None if index == "dresses" else self.refusals[0]
+
+    def pin(self, index, entry, reason):
+        self.asked = (index, entry, reason)
+        return None if index == "dresses" else self.refusals[0]
+
+    def unpin(self, index, space_id):
+        self.asked = (index, space_id)
+
     def served(self):
-        return [Promoted(self.generation, datetime.now(UTC), is_current=True)]
+        return [Promoted(self.generation, datetime.now(UTC), is_current=True, is_pinned=False)]
 
 
 @pytest.fixture
@@ -51,16 +72,59 @@ def test_a_status_says_what_is_served_and_what_was_refused_and_why(admin, loader
     assert loaded.mapped_bytes > 1200 * 32 * 4
     (refused,) = status.refused
     assert (refused.index, refused.generation, refused.reason) == ("shoes", 3, "hash_mismatch")
+    (pinned,) = status.pinned
+    assert (pinned.index, pinned.generation, pinned.reason) == ("shoes", 2, "lost the boots")
     assert (status.ready, status.version) == (True, "1.2.3")
 
 
-def test_one_refresh_at_a_time_or_health_would_have_no_thread_left(admin, loader):
+def test_a_try_says_that_it_passed_or_what_is_wrong_and_gives_way_to_queries(admin, loader):
+    assert admin.Try(pb.TryRequest(index="dresses", **NAMED), None).passed
+    assert loader.asked[:2] == ("dresses", ENTRY)
+    assert loader.asked[2] >= 10
+
+    tried = admin.Try(pb.TryRequest(index="shoes", **NAMED), None)
+    assert not tried.passed
+    assert tried.refused.reason == "hash_mismatch"
+
+
+def test_a_pin_is_set_with_its_reason_and_taken_out_by_its_space_or_all(admin, loader):
+    pinned = admin.Pin(pb.PinRequest(index="dresses", reason="why", **NAMED), None)
+    assert loader.asked == ("dresses", ENTRY, "why")
+    assert not pinned.HasField("refused")
+    assert pinned.status.pinned
+    assert admin.Pin(pb.PinRequest(index="shoes", reason="why", **NAMED), None).refused.reason
+
+    admin.Unpin(pb.UnpinRequest(index="dresses", space_id="a" * 64), None)
+    assert loader.asked == ("dresses", "a" * 64)
+    admin.Unpin(pb.UnpinRequest(index="dresses"), None)
+    assert loader.asked == ("dresses", None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"index": "../etc"}, "index"),
+        ({"space_id": "a"}, "space_id"),
+        ({"manifest_sha256": "../b"}, "manifest_sha256"),
+        ({"generation": 0}, "generation"),
+        ({"reason": ""}, "reason"),
+        ({"reason": "x" * 501}, "reason"),
+    ],
+)
+def test_what_a_pin_names_is_checked_before_it_is_a_key(admin, changed, field):
+    named = {"index": "dresses", "reason": "why", **NAMED, **changed}
+
+    with pytest.raises(InvalidField, match=f"^{field}: expected"):
+        admin.Pin(pb.PinRequest(**named), None)
+
+
+def test_one_long_call_at_a_time_or_health_would_have_no_thread_left(admin, loader):
     first = threading.Thread(target=admin.Refresh, args=(pb.RefreshRequest(), None))
     first.start()
     assert loader.inside.wait(20)
 
     with pytest.raises(Overloaded, match="one at a time"):
-        admin.Refresh(pb.RefreshRequest(), None)
+        admin.Try(pb.TryRequest(index="dresses", **NAMED), None)
     assert admin.GetStatus(pb.GetStatusRequest(), None).loaded
 
     loader.go_on.set()

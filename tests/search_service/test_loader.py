@@ -12,7 +12,8 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from search_service.build import hold, publish, release
+from lookalike_kit.errors import InvalidField
+from search_service.build import hold, publish, release, roll_back
 from search_service.build.publish import read_current
 from search_service.cache import Cache
 from search_service.catalog import Catalog
@@ -62,7 +63,7 @@ class Replica:
 def start(store, tmp_path):
     """start(indexes=…): a fresh process's loader over the store and the one cache folder."""
 
-    def start(indexes=(), cache="cache"):
+    def start(indexes=(), cache="cache", **settings):
         catalog, registry, looks = Catalog(), CollectorRegistry(), []
         loader = Loader(
             store,
@@ -71,6 +72,7 @@ def start(store, tmp_path):
             SearchMetrics(registry, catalog),
             indexes=indexes,
             on_look=lambda: looks.append(1),
+            **settings,
         )
         return Replica(loader, catalog, registry, looks)
 
@@ -82,6 +84,18 @@ def flip(store, blob):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def entry_of(published):
+    return Entry(
+        space_id=published.manifest.space_id,
+        generation=published.manifest.number,
+        manifest_sha256=published.sha256,
+    )
+
+
+def current_of(published):
+    return encode(Current(schema=SCHEMA, serving=(entry_of(published),)))
 
 
 def forge(store, published, **changes):
@@ -391,3 +405,143 @@ def test_100_refusals_are_kept(start, store):
 
     assert len(replica.loader.refusals) == 100
     assert replica.loader.refusals[0].manifest_sha256 == digest(b"garbage 119")
+
+
+def test_a_generation_tried_dark_is_not_served_but_kept_for_its_promotion(start, store, builds):
+    publish(store, "dresses", builds[0])
+    replica = start()
+    replica.look()
+    hold(store, "dresses", "a try first")
+    written = publish(store, "dresses", builds[1])
+
+    assert replica.loader.try_dark("dresses", entry_of(written)) is None
+    assert replica.serves() == [(SPACE, 1)]
+    shutil.rmtree(store.root / "blobs")  # everything is here already
+    store.put(current_key("dresses"), current_of(written))
+    assert replica.look() == [(SPACE, 2)]
+    assert replica.loader.try_dark("dresses", entry_of(written)) is None  # it is served
+
+
+def test_what_a_try_finds_wrong_is_said_and_tried_again_only_by_a_try(start, store, builds):
+    publish(store, "dresses", builds[0])
+    replica = start()
+    replica.look()
+    hold(store, "dresses", "a try first")
+    bad = publish(store, "dresses", builds[1])
+    flip(store, bad.manifest.segments[0].blobs["vectors"])
+
+    refusal = replica.loader.try_dark("dresses", entry_of(bad))
+    assert (refusal.reason, refusal.passing) == ("hash_mismatch", False)
+    assert replica.loader.refusals == (refusal,)
+    assert replica.counted("swaps", index="dresses", result="refused") == 0  # CURRENT is elsewhere
+
+    store.put_blob(builds[1] / "vectors")
+    store.put(current_key("dresses"), current_of(bad))
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.loader.try_dark("dresses", entry_of(bad)) is None
+    assert replica.look(again=True) == [(SPACE, 2)]
+
+
+def test_a_pin_holds_against_current_a_restart_and_a_pruned_store(start, store, builds):
+    first = publish(store, "dresses", builds[0])
+    replica = start()
+    replica.look()
+    publish(store, "dresses", builds[1])
+    replica.look()
+
+    assert replica.loader.pin("dresses", entry_of(first), "2 lost the shoes") is None
+    assert replica.serves() == [(SPACE, 1)]
+    publish(store, "dresses", builds[2])
+    shutil.rmtree(store.root / "blobs")
+    assert replica.look() == [(SPACE, 1)]
+    (served,) = replica.loader.served()
+    assert (served.is_pinned, served.is_current) == (True, False)
+
+    again = start()
+    assert again.look() == [(SPACE, 1)]
+    (pin,) = again.loader.pins
+    assert (pin.entry, pin.reason) == (entry_of(first), "2 lost the shoes")
+
+    for built in builds:
+        for path in built.iterdir():
+            store.put_blob(path)
+    again.loader.unpin("dresses", SPACE)
+    assert again.look() == [(SPACE, 3)]
+    assert start().loader.pins == ()
+
+
+def test_a_pin_is_of_one_space_and_one_that_is_refused_pins_nothing(
+    start, store, builds, other_build
+):
+    first = publish(store, "dresses", builds[0])
+    publish(store, "dresses", other_build)
+    replica = start()
+    replica.look()
+    bad = publish(store, "dresses", builds[1])
+    flip(store, bad.manifest.segments[0].blobs["items"])
+
+    assert replica.loader.pin("dresses", entry_of(bad), "why").reason == "hash_mismatch"
+    assert replica.loader.pins == ()
+    assert replica.loader.pin("dresses", entry_of(first), "why") is None
+    publish(store, "dresses", builds[2], only=True)
+    assert replica.look() == [(SPACE, 1)]
+    publish(store, "dresses", other_build)
+    assert replica.look() == [(SPACE, 1), (OTHER_SPACE, 5)]
+
+
+def test_a_pin_needs_neither_the_store_nor_a_current(start, store, builds):
+    first = publish(store, "dresses", builds[0])
+    replica = start()
+    replica.look()
+    publish(store, "dresses", builds[1])
+    replica.look()
+    store.root.rename(store.root.with_name("away"))
+
+    assert replica.loader.pin("dresses", entry_of(first), "the store is away") is None
+    assert replica.serves() == [(SPACE, 1)]
+    assert replica.look() == [(SPACE, 1)]
+
+
+def test_only_what_is_followed_is_tried_or_pinned(start, store, builds):
+    published = publish(store, "dresses", builds[0])
+    replica = start(indexes=("coats",))
+
+    for call in (replica.loader.try_dark, lambda *args: replica.loader.pin(*args, "why")):
+        with pytest.raises(InvalidField, match="one that this replica follows"):
+            call("dresses", entry_of(published))
+
+
+def test_a_new_current_waits_its_share_but_the_way_back_and_a_try_do_not(start, store, builds):
+    publish(store, "dresses", builds[0])
+    replica = start(jitter_seconds=3600)
+    assert replica.look() == [(SPACE, 1)]  # what serves nothing does not wait
+
+    second = publish(store, "dresses", builds[1])
+    assert replica.look() == [(SPACE, 1)]
+    assert [each.is_current for each in replica.loader.served()] == [False]
+    assert replica.look(again=True) == [(SPACE, 2)]
+    roll_back(store, "dresses")
+    assert replica.look() == [(SPACE, 1)]
+
+    third = publish(store, "dresses", builds[2])
+    assert third.manifest.parent.sha256 != second.sha256
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.loader.try_dark("dresses", entry_of(third)) is None
+    assert replica.look() == [(SPACE, 3)]
+
+
+def test_a_waiting_replica_loads_when_its_share_is_over(start, store, builds):
+    publish(store, "dresses", builds[0])
+    replica = start(jitter_seconds=0.2)
+    replica.look()
+    stop = threading.Event()
+    publish(store, "dresses", builds[1])
+    thread = threading.Thread(target=replica.loader.run, args=(stop, 3600))
+    thread.start()
+    try:
+        while replica.serves() != [(SPACE, 2)]:
+            time.sleep(0.01)
+            assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join()
