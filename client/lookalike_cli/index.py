@@ -1,19 +1,17 @@
 """`lookalike index`: vectors to a published generation, and CURRENT back and forth."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import click
 
 from lookalike_cli.printing import json_option, print_json, print_table
+from lookalike_cli.stores import new_store_option, saying_what_is_wrong, store_option
 from search_service.build import (
     BuildOptions,
     Listed,
-    SourceError,
     build,
     held_by,
     hold,
@@ -24,24 +22,10 @@ from search_service.build import (
     release,
     roll_back,
 )
-from search_service.manifest import AttributeKind, Draft, FormatError, Manifest
-from search_service.store import Store, StoreError
+from search_service.manifest import AttributeKind, Draft, Manifest
+from search_service.store import Store
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 KINDS = ("string", "int64", "double", "bool", "timestamp", "strings")
-
-
-def _store_option(exists: bool, words: str) -> Callable[[Function], Function]:
-    return click.option(
-        "--store",
-        required=True,
-        type=click.Path(exists=exists, file_okay=False, path_type=Path),
-        help=words,
-    )
-
-
-store_option = _store_option(True, "The store: the folder with indexes/ and blobs/.")
-new_store_option = _store_option(False, "The store: its folder; made by the first publish.")
 
 
 @click.group()
@@ -58,17 +42,6 @@ def command() -> None:
     A publish writes a new generation and moves CURRENT to it; running replicas follow within their
     poll interval. Nothing that is served is ever written again.
     """
-
-
-def _saying_what_is_wrong(function: Function) -> Function:
-    @wraps(function)
-    def call(*args: object, **kwargs: object) -> object:
-        try:
-            return function(*args, **kwargs)
-        except (FormatError, SourceError, StoreError, OSError) as error:
-            raise click.ClickException(str(error)) from error
-
-    return cast(Function, call)
 
 
 @command.command("build")
@@ -100,7 +73,7 @@ def _saying_what_is_wrong(function: Function) -> Function:
 )
 @click.option("--deterministic", is_flag=True, help="The same bytes each time, on one thread.")
 @json_option
-@_saying_what_is_wrong
+@saying_what_is_wrong
 def build_command(
     vectors: Path,
     out: Path,
@@ -158,7 +131,7 @@ def build_command(
 @new_store_option
 @click.option("--only", is_flag=True, help="Stop serving the index's other spaces.")
 @json_option
-@_saying_what_is_wrong
+@saying_what_is_wrong
 def publish_command(built: Path, name: str, store: Path, only: bool, as_json: bool) -> None:
     """Publish what `lookalike index build` made in BUILT as the next generation of index NAME.
 
@@ -184,7 +157,7 @@ def publish_command(built: Path, name: str, store: Path, only: bool, as_json: bo
 @click.argument("name", required=False)
 @store_option
 @json_option
-@_saying_what_is_wrong
+@saying_what_is_wrong
 def list_command(name: str | None, store: Path, as_json: bool) -> None:
     """List the generations of index NAME, or of all, the newest first."""
     opened = Store(store)
@@ -221,7 +194,7 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
 @store_option
 @click.option("--to", type=int, metavar="NUMBER", help="Default: the generation before.")
 @json_option
-@_saying_what_is_wrong
+@saying_what_is_wrong
 def rollback_command(name: str, store: Path, to: int | None, as_json: bool) -> None:
     """Move CURRENT of index NAME back to the generation before, or to a numbered one.
 
@@ -243,7 +216,7 @@ def rollback_command(name: str, store: Path, to: int | None, as_json: bool) -> N
 @store_option
 @click.option("--reason", required=True, help="For whoever wonders why nothing new is served.")
 @json_option
-@_saying_what_is_wrong
+@saying_what_is_wrong
 def hold_command(name: str, store: Path, reason: str, as_json: bool) -> None:
     """Keep CURRENT of index NAME where it is: publishes still write, rollback still moves it."""
     held = hold(Store(store), name, reason)
@@ -257,7 +230,7 @@ def hold_command(name: str, store: Path, reason: str, as_json: bool) -> None:
 @click.argument("name")
 @store_option
 @json_option
-@_saying_what_is_wrong
+@saying_what_is_wrong
 def release_command(name: str, store: Path, as_json: bool) -> None:
     """End a hold. What was published meanwhile waits for the next publish or `rollback --to`."""
     release(Store(store), name)
@@ -278,7 +251,7 @@ def release_command(name: str, store: Path, as_json: bool) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @json_option
-@_saying_what_is_wrong
+@saying_what_is_wrong
 def prune_command(store: Path, keep: int, grace_hours: float, dry_run: bool, as_json: bool) -> None:
     """Remove generations and blobs that nothing needs any more.
 
