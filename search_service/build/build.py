@@ -140,7 +140,7 @@ def _own_rows(source: SortedRows, rows: np.ndarray) -> np.ndarray:
 
 
 def _plant(vectors: Vectors, golden: GoldenQueries, folder: Path, options: BuildOptions) -> Choice:
-    choice = choose(
+    return choose(
         vectors,
         golden,
         folder,
@@ -150,11 +150,6 @@ def _plant(vectors: Vectors, golden: GoldenQueries, folder: Path, options: Build
         seed=options.seed,
         threads=options.threads,
     )
-    choice.forest.rename(folder / "forest")
-    if choice.projection is not None:
-        np.save(folder / "projection.npy", choice.projection)
-        (folder / "projection.npy").rename(folder / "projection")
-    return choice
 
 
 def write_segment(
@@ -170,9 +165,7 @@ def write_segment(
     (folder / "vectors.npy").rename(folder / "vectors")
     _write_table(folder / "photos", {"photo_id": rows.photo_ids})
     _write_table(folder / "items", _item_columns(rows))
-    roles = ["vectors", "items", "photos", "golden"]
-    if choice is not None:
-        roles += ["forest", "projection"] if choice.width else ["forest"]
+    roles = ["vectors", "items", "photos", "golden", *(choice.files if choice else ())]
     return Segment(
         photos=len(rows.vectors),
         items=len(rows.item_ids),

@@ -1,7 +1,8 @@
 """Chooses a forest by measuring: which projection, and how hard it has to look for which recall."""
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +14,7 @@ from search_service.build.source import SourceError
 from search_service.engines import Vectors
 from search_service.engines.forest import Forest, build_forest
 from search_service.golden import GoldenQueries
-from search_service.manifest import EffortPoint
+from search_service.manifest import EffortPoint, EngineName
 
 WIDTHS = (32, 48, 64, 128, 0)  # 0: all dimensions, annoy as it comes
 _DEPTHS = (20, 50, 100, 200, 400)
@@ -29,13 +30,13 @@ _DEPTH_LOSS = 0.001
 
 @dataclass(frozen=True)
 class Choice:
-    """A forest on disk, and what it takes to reach which recall with it."""
+    """An engine's files, named by their roles, and what it takes to reach which recall with it."""
 
-    width: int
-    trees: int
-    projection: Vectors | None
-    forest: Path
+    engine: EngineName
+    width: int  # of the projection; 0: all dimensions
+    trees: int  # 0 without a forest
     efforts: tuple[EffortPoint, ...]
+    files: dict[str, Path]  # by role
 
     def reaches(self, recall: float) -> bool:
         return self.efforts[-1].sure_recall >= recall
@@ -63,19 +64,34 @@ def choose(
     """
     best: Choice | None = None
     for width in _usable(widths, vectors):
-        tried = _try(vectors, golden, folder, width, trees=trees, seed=seed, threads=threads)
+        projection = principal_directions(vectors, width, seed=seed) if width else None
+        apart = folder / f"{width}"
+        apart.mkdir()
+        tried = plant(
+            "annoy",
+            vectors,
+            golden,
+            apart,
+            projection=projection,
+            trees=trees,
+            seed=seed,
+            threads=threads,
+        )
         if best is not None and tried.cost(target) >= best.cost(target):
-            tried.forest.unlink()
+            shutil.rmtree(apart)
             if best.reaches(target):
                 break
             continue
         if best is not None:
-            best.forest.unlink()
+            shutil.rmtree(folder / f"{best.width}")
         best = tried
     if best is None:
         most = min(vectors.shape) - 1
         raise SourceError(f"widths: expected one of 0 to {most}, got {list(widths)}")
-    return best
+    for role, path in best.files.items():
+        path.rename(folder / role)
+    (folder / f"{best.width}").rmdir()
+    return replace(best, files={role: folder / role for role in best.files})
 
 
 def _usable(widths: tuple[int, ...], vectors: Vectors) -> Iterator[int]:
@@ -83,22 +99,39 @@ def _usable(widths: tuple[int, ...], vectors: Vectors) -> Iterator[int]:
     return (width for width in widths if width < min(dimension, count))
 
 
-def _try(
+def plant(
+    engine: EngineName,
     vectors: Vectors,
     golden: GoldenQueries,
     folder: Path,
-    width: int,
     *,
+    projection: Vectors | None,
     trees: int,
     seed: int,
     threads: int,
 ) -> Choice:
-    projection = principal_directions(vectors, width, seed=seed) if width else None
-    path = folder / f"forest-{width}"
-    projected = vectors if projection is None else vectors @ projection
-    build_forest(path, projected, trees, seed=seed, threads=threads)
-    forest = Forest(path, vectors.shape[1], projection)
-    return Choice(width, trees, projection, path, measure(vectors, golden, forest))
+    """Builds an engine over [n, d] vectors or their projection [d, w], and measures it.
+
+    Its files lie in the folder afterwards, named by their roles.
+    """
+    if engine != "annoy":
+        raise ValueError(f"engine: expected annoy, got {engine}")
+    files = {"forest": folder / "forest"}
+    projected = vectors
+    if projection is not None:
+        projected = vectors @ projection
+        files["projection"] = folder / "projection"
+        with files["projection"].open("wb") as file:
+            np.save(file, projection)
+    build_forest(files["forest"], projected, trees, seed=seed, threads=threads)
+    forest = Forest(files["forest"], vectors.shape[1], projection)
+    return Choice(
+        engine=engine,
+        width=0 if projection is None else projection.shape[1],
+        trees=trees,
+        efforts=measure(vectors, golden, forest),
+        files=files,
+    )
 
 
 def measure(vectors: Vectors, golden: GoldenQueries, forest: Forest) -> tuple[EffortPoint, ...]:
