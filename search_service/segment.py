@@ -30,7 +30,10 @@ class MappedSegment:
         self.items = read_table(paths["items"])
         self.photos = read_table(paths["photos"])
         self.first_rows: Rows = self.items.column("first_row").to_numpy()
-        self.engine = _open_engine(segment, draft.dimension, self.vectors, paths)
+        self.projection: Vectors | None = None
+        if segment.width:
+            self.projection = open_memmap(paths["projection"], mode="r")
+        self.engine = _open_engine(self, draft.dimension, paths)
 
     def is_one_of(self, draft: Draft) -> bool:
         """Whether that generation has this very segment."""
@@ -54,12 +57,7 @@ def blob_paths(blobs: Mapping[str, Blob], folder: Path) -> dict[str, Path]:
     return {role: folder / blob.sha256 for role, blob in blobs.items()}
 
 
-def _open_engine(
-    segment: Segment, dimension: int, vectors: Vectors, paths: Mapping[str, Path]
-) -> Engine:
-    if segment.engine == "exact":
-        return Exact(vectors)
-    projection = None
-    if segment.width:
-        projection = open_memmap(paths["projection"], mode="r")
-    return Forest(paths["forest"], dimension, projection)
+def _open_engine(segment: MappedSegment, dimension: int, paths: Mapping[str, Path]) -> Engine:
+    if segment.about.engine == "exact":
+        return Exact(segment.vectors)
+    return Forest(paths["forest"], dimension, segment.projection)

@@ -41,6 +41,7 @@ class Segments:
         )
         self.row_numbers = len(self.vectors)  # dead rows among them
         self.item_numbers = len(self._items)
+        self.dead = dead
         self._dead = _padded(dead, self.item_numbers)
         self.live_rows: Mask | None = None if dead is None else self.rows_of_items(~self._dead)
         self.live_row_count = self.row_numbers

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import click
 
+from lookalike_cli.changes import add_command, compact_command, remove_command
 from lookalike_cli.printing import json_option, print_json, print_table
 from lookalike_cli.stores import new_store_option, saying_what_is_wrong, store_option
 from search_service.build import (
@@ -42,6 +43,10 @@ def command() -> None:
     A publish writes a new generation and moves CURRENT to it; running replicas follow within their
     poll interval. Nothing that is served is ever written again.
     """
+
+
+for each in (add_command, remove_command, compact_command):
+    command.add_command(each)
 
 
 @command.command("build")

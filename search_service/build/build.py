@@ -40,7 +40,7 @@ _NEIGHBOURS = 10
 class BuildOptions:
     """How to build. `auto` scans up to `exact_up_to` photos and plants a forest above."""
 
-    engine: Literal["auto", "annoy", "exact"] = "auto"
+    engine: EngineName | Literal["auto"] = "auto"
     widths: tuple[int, ...] = WIDTHS
     trees: int = 50
     target_recall: float = 0.99
@@ -64,7 +64,7 @@ def build(source: Source, out: Path, options: BuildOptions) -> Draft:
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     work.chmod(0o755)  # mkdtemp's own mode would keep it from another user's publish
     try:
-        draft = _write(rows, source.space_id, work, options)
+        draft = write_draft(rows, source.space_id, work, options)
         (work / DRAFT).write_bytes(encode(draft))
         work.rename(out)
     finally:
@@ -72,7 +72,8 @@ def build(source: Source, out: Path, options: BuildOptions) -> Draft:
     return draft
 
 
-def _write(rows: SortedRows, space_id: str, folder: Path, options: BuildOptions) -> Draft:
+def write_draft(rows: SortedRows, space_id: str, folder: Path, options: BuildOptions) -> Draft:
+    """Writes the files of a generation of one segment into a folder that exists."""
     engine = _engine(len(rows.vectors), options)
     golden = draw_golden(rows, options.golden_queries, options.seed)
     choice = _plant(rows.vectors, golden, folder, options) if engine == "annoy" else None

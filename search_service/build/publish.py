@@ -75,15 +75,21 @@ def put_blobs(store: Store, draft: Draft, built: Path) -> None:
         _put(store, built / role, blob)
 
 
-def write_generation(store: Store, index: str, draft: Draft, *, only: bool = False) -> Published:
-    """The manifest, then CURRENT; under both locks, after the blobs."""
+def write_generation(
+    store: Store, index: str, draft: Draft, *, only: bool = False, onto: Manifest | None = None
+) -> Published:
+    """The manifest, then CURRENT; under both locks, after the blobs.
+
+    onto: what the draft was made of. Changed if CURRENT was moved away from it meanwhile: a change
+    of what was rolled back must not bring it back.
+    """
     manifest = _manifest(store, index, draft)
     data = encode(manifest)
     sha256 = digest(data)
     store.put(manifest_key(index, manifest.number, sha256), data)
     held = store.read_or_none(hold_key(index)) is not None
     if not held:
-        _serve(store, index, _entry(manifest, sha256), only=only)
+        _serve(store, index, _entry(manifest, sha256), only=only, onto=onto)
     return Published(manifest, sha256, is_current=not held)
 
 
@@ -116,6 +122,15 @@ def held_by(store: Store, index: str) -> Hold | None:
     """The hold an index is on, if any."""
     data = store.read_or_none(hold_key(index))
     return None if data is None else decode(data, Hold, hold_key(index))
+
+
+def check_not_held(store: Store, index: str) -> None:
+    """StoreError while the index is on hold."""
+    if held := held_by(store, index):
+        raise StoreError(
+            f"{index}: expected no hold, got one since {held.since} ({held.reason}): what is "
+            "served now may not be what the next change has to build on"
+        )
 
 
 def release(store: Store, index: str) -> None:
@@ -217,12 +232,14 @@ def _as_parent(entry: Entry) -> Parent:
     return Parent(number=entry.generation, sha256=entry.manifest_sha256)
 
 
-def _serve(store: Store, index: str, entry: Entry, *, only: bool) -> None:
+def _serve(store: Store, index: str, entry: Entry, *, only: bool, onto: Manifest | None) -> None:
     while True:
         before = store.read_or_none(current_key(index))
         serving: tuple[Entry, ...] = ()
         if before is not None and not only:
             serving = decode(before, Current, current_key(index)).serving
+        if onto and onto.number not in {each.generation for each in serving}:
+            raise Changed(f"{index}: expected CURRENT at {onto.number}, got it moved: try again")
         named = any(each.space_id == entry.space_id for each in serving)
         after = _in_place(serving, entry) if named else (*serving, entry)
         try:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import assume, given, settings
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 from lookalike.search.v1 import search_pb2 as pb
 from lookalike.v1.embedding_pb2 import Embedding
 
-from search_service.build import Source
+from search_service.build import Source, add, build, publish, remove
 from search_service.filters import allowed_items
+from search_service.generation import Generation
 from search_service.options import read_options
 from search_service.query import read_target
+from search_service.store import Store
 
 SPACE = "a" * 64
 ITEMS = 60
@@ -85,29 +88,60 @@ class Thing:
 
 
 @pytest.fixture(scope="module")
-def indexes(made, quick):
-    """indexes(engine, spread): the generation and its things; hypothesis does not print them."""
+def indexes(made, quick, tmp_path_factory):
+    """indexes(engine, spread, form): a generation, its things; hypothesis does not print them."""
     generator = np.random.default_rng(5)
     spreads = {"few": generator.normal(size=(6, 16)), "many": generator.normal(size=(5000, 16))}
     sources = {name: source(generator, directions) for name, directions in spreads.items()}
     built = {
-        (engine, spread): with_things(made(each, quick(engine=engine, widths=(8, 0))))
+        (engine, spread, "built"): with_things(made(each, quick(engine=engine, widths=(8, 0))))
         for engine in ("annoy", "exact")
         for spread, each in sources.items()
     }
+    for engine in ("annoy", "exact"):
+        options = quick(engine=engine, widths=(8, 0))
+        store = Store(tmp_path_factory.mktemp("store"))
+        changed = with_things(as_changed(sources["few"], options, store))
+        assert changed[1] == built[engine, "few", "built"][1]
+        built[engine, "few", "changed"] = changed
     return lambda *which: built[which]
+
+
+def as_changed(whole, options, store):
+    """The same items, but some were other ones at first, some came later, and others went."""
+    things = pc.utf8_slice_codeunits(whole.photos.column("item_id"), 1).cast(pa.int64()).to_numpy()
+    late, other = np.flatnonzero(things % 3 == 0), np.flatnonzero(things % 3 == 1)
+    first = whole.photos.take(pa.array(np.flatnonzero(things % 3)))
+    gone = pa.table({"item_id": ["h9", "i030b", "j"], "photo_id": ["h9", "i030b", "j"]})
+    photos = pa.concat_tables([first, gone], promote_options="default")
+    vectors = np.concatenate([whole.vectors[things % 3 != 0], whole.vectors[:3]])
+    vectors[: len(first)][np.isin(np.flatnonzero(things % 3), other)] *= -1.0
+    build(Source(vectors, photos, SPACE), store.root / "built", options)
+    publish(store, "dresses", store.root / "built")
+    later = np.sort(np.concatenate([late, other]))
+    add(store, "dresses", Source(whole.vectors[later], whole.photos.take(pa.array(later)), SPACE))
+    (removed,) = remove(store, "dresses", ["h9", "i030b", "j", "never there"])
+    published = removed.published
+    return Generation.open(published.manifest, published.sha256, store.root / "blobs")
 
 
 def with_things(generation):
     segment = generation.segments
-    return generation, [
-        Thing(
-            segment.item_id(item),
-            [(segment.photo_id(r), segment.vectors[r].tolist()) for r in segment.rows_of(item)],
-            dict(segment.attributes(item)),
-        )
-        for item in range(segment.item_numbers)
-    ]
+    return generation, sorted(
+        [
+            Thing(
+                segment.item_id(item),
+                [
+                    (segment.photo_id(r), segment.vectors[[r]][0].tolist())
+                    for r in segment.rows_of(item)
+                ],
+                dict(segment.attributes(item)),
+            )
+            for item in range(segment.item_numbers)
+            if segment.dead is None or item >= len(segment.dead) or not segment.dead[item]
+        ],
+        key=lambda thing: thing.item_id,
+    )
 
 
 # Conditions are tuples here: ("equals", name, value), ("is_in", name, values),
@@ -197,7 +231,7 @@ conditions = st.recursive(
 @settings(max_examples=100, deadline=None)
 @given(asked=st.lists(conditions, min_size=1, max_size=3))
 def test_conditions_are_true_of_the_items_of_which_they_are_true(indexes, asked):
-    generation, things = indexes("exact", "few")
+    generation, things = indexes("exact", "few", "built")
 
     allowed = allowed_items(generation.segments, generation.manifest, [as_proto(c) for c in asked])
 
@@ -209,7 +243,7 @@ def test_conditions_are_true_of_the_items_of_which_they_are_true(indexes, asked)
 @given(condition=conditions)
 @settings(max_examples=30, deadline=None)
 def test_a_condition_and_its_negation_share_all_items_out(indexes, condition):
-    generation, _ = indexes("exact", "few")
+    generation, _ = indexes("exact", "few", "built")
     sides = (as_proto(condition), as_proto(("none_of", [condition])))
 
     one, other = (allowed_items(generation.segments, generation.manifest, [each]) for each in sides)
@@ -290,7 +324,7 @@ def meaning(asked, generation, things):
         query = pb.Query(item_id=thing.item_id)
         return query, [vector for _, vector in thing.photos], {thing.item_id}
     if kind == "row":
-        vector = np.array(generation.segments.vectors[rest[0]], np.float64)
+        vector = np.array(generation.segments.vectors[[rest[0]]][0], np.float64)
         vector += rest[1] * np.random.default_rng(rest[0]).normal(size=16)
         values = vector.astype("<f4")
         query = pb.Query(embedding=Embedding(values=values.tobytes(), space_id=SPACE))
@@ -314,7 +348,7 @@ def example(drawn, generation, things):
         vector = mean([vector for _, vector in thing.photos])
         assume(math.hypot(*vector) > 0.01)
         return pb.Example(item_id=thing.item_id), unit(vector), thing.item_id
-    values = generation.segments.vectors[number].astype("<f4")
+    values = generation.segments.vectors[[number]][0].astype("<f4")
     embedding = Embedding(values=(3 * values).tobytes(), space_id=SPACE)
     return pb.Example(embedding=embedding), unit(values.tolist()), ""
 
@@ -405,7 +439,8 @@ def answer_of(generation, query, options):
     return answer
 
 
-which = st.tuples(st.sampled_from(["annoy", "exact"]), st.sampled_from(["few", "many"]))
+forms = st.sampled_from([("few", "built"), ("many", "built"), ("few", "changed")])
+which = st.builds(lambda engine, form: (engine, *form), st.sampled_from(["annoy", "exact"]), forms)
 
 
 @settings(max_examples=150, deadline=None)
@@ -423,9 +458,9 @@ def test_exact_answers_are_those_of_the_contract(indexes, which, asked):
 
 
 @settings(max_examples=80, deadline=None)
-@given(spread=st.sampled_from(["few", "many"]), asked=asking)
-def test_a_forest_returns_k_whenever_k_exist_and_nothing_forbidden(indexes, spread, asked):
-    generation, things = indexes("annoy", spread)
+@given(form=forms, asked=asking)
+def test_a_forest_returns_k_whenever_k_exist_and_nothing_forbidden(indexes, form, asked):
+    generation, things = indexes("annoy", *form)
     query, queries, left_out = meaning(asked, generation, things)
     wanted = pool(asked, queries, left_out, things)
 

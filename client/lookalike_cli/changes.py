@@ -1,0 +1,147 @@
+"""`lookalike index add | remove | compact`: an index changed without a build of the whole."""
+
+import time
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from lookalike_cli.printing import json_option, print_json
+from lookalike_cli.stores import saying_what_is_wrong, store_option
+from search_service.build import (
+    Changed,
+    Published,
+    add,
+    compact,
+    read_source,
+    remove,
+    types_of,
+)
+from search_service.store import Store
+
+# Beyond this the delta costs queries more than a rebuild costs the night (docs/decisions.md).
+DUE_SHARE = 0.05
+
+
+@click.command("add")
+@click.argument("name")
+@click.argument("vectors", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@store_option
+@json_option
+@saying_what_is_wrong
+def add_command(name: str, vectors: Path, store: Path, as_json: bool) -> None:
+    """Add the items of VECTORS, a folder that `lookalike embed` made, to index NAME.
+
+    \b
+    lookalike embed new-photos/ -o new/
+    lookalike index add dresses new/ --store store/
+
+    An item that the index holds already is replaced, with all its photos and attributes. Attributes
+    that VECTORS lacks are missing of the new items; a new attribute takes a build of the whole
+    index. Replicas copy only what is new and follow within seconds.
+    """
+    opened = Store(store)
+    begun = time.monotonic()
+    changed = add(opened, name, read_source(vectors, types_of(opened, name)))
+    _say(name, [changed], time.monotonic() - begun, as_json)
+
+
+@click.command("remove")
+@click.argument("name")
+@click.argument("item_ids", nargs=-1)
+@click.option(
+    "--ids",
+    type=click.File(encoding="utf-8"),
+    help="A file with an item id a line; - reads standard input.",
+)
+@store_option
+@json_option
+@saying_what_is_wrong
+def remove_command(
+    name: str,
+    item_ids: tuple[str, ...],
+    ids: TextIO | None,
+    store: Path,
+    as_json: bool,
+) -> None:
+    """Remove items by id from index NAME, in every space that it serves.
+
+    \b
+    lookalike index remove dresses item-17 item-18 --store store/
+    sold-out | lookalike index remove dresses --ids - --store store/
+
+    Ids that the index does not hold change nothing.
+    """
+    wanted = [*item_ids, *(line for line in map(_line, ids or ()) if line)]
+    if not wanted:
+        raise click.UsageError("item_ids: expected at least one, or --ids, got none")
+    begun = time.monotonic()
+    changed = remove(Store(store), name, wanted)
+    _say(name, changed, time.monotonic() - begun, as_json)
+
+
+@click.command("compact")
+@click.argument("name")
+@click.option("--deterministic", is_flag=True, help="The same bytes each time, on one thread.")
+@store_option
+@json_option
+@saying_what_is_wrong
+def compact_command(name: str, deterministic: bool, store: Path, as_json: bool) -> None:
+    """Rebuild index NAME from its stored vectors, as one segment without dead rows.
+
+    \b
+    lookalike index compact dresses --store store/
+
+    It is due when a delta has grown past 5 % of the base; `lookalike index list` shows it.
+    """
+    begun = time.monotonic()
+    published = compact(Store(store), name, threads=1 if deterministic else -1)
+    seconds = time.monotonic() - begun
+    if as_json:
+        numbers = [each.manifest.number for each in published]
+        print_json({"index": name, "generations": numbers, "seconds": round(seconds, 2)})
+    elif not published:
+        click.echo(f"{name}: nothing to compact, no delta and nothing dead")
+    for each in published if not as_json else ():
+        click.echo(f"{name}: {_generation(each)}, one segment, in {seconds:.1f} s")
+
+
+def _line(text: str) -> str:
+    return text.rstrip("\r\n")
+
+
+def _say(name: str, changes: list[Changed], seconds: float, as_json: bool) -> None:
+    if as_json:
+        print_json({"index": name, "changes": [_json(each) for each in changes]})
+        return
+    for each in changes:
+        counts = {"added": each.added, "changed": each.changed, "removed": each.removed}
+        words = ", ".join(f"{count:,} items {what}" for what, count in counts.items() if count)
+        unknown = f"; {each.unknown:,} ids were not there" if each.unknown else ""
+        if each.published is None:
+            click.echo(f"{name}: nothing changes{unknown}")
+            continue
+        click.echo(f"{name}: {_generation(each.published)}, {words}{unknown}, in {seconds:.1f} s")
+        share = each.published.manifest.changed_share
+        if share > DUE_SHARE:
+            click.echo(f"{share:.0%} of the base changed: `lookalike index compact {name}` is due")
+
+
+def _generation(published: Published) -> str:
+    number = published.manifest.number
+    if published.is_current:
+        return f"CURRENT is generation {number}"
+    return f"generation {number} is written; CURRENT stays, the index is on hold"
+
+
+def _json(changed: Changed) -> dict[str, object]:
+    published = changed.published
+    return {
+        "generation": published.manifest.number if published else None,
+        "space_id": changed.space_id,
+        "added": changed.added,
+        "changed": changed.changed,
+        "removed": changed.removed,
+        "unknown": changed.unknown,
+        "changed_share": round(published.manifest.changed_share, 4) if published else None,
+    }
