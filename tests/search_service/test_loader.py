@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from lookalike_kit.errors import InvalidField
-from search_service.build import hold, publish, release, roll_back
+from search_service.build import add, hold, publish, release, remove, roll_back
 from search_service.build.publish import read_current
 from search_service.cache import Cache
 from search_service.catalog import Catalog
@@ -545,3 +545,49 @@ def test_a_waiting_replica_loads_when_its_share_is_over(start, store, builds):
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_delta_is_all_that_a_change_fetches_checks_and_maps(start, store, builds, drawn):
+    base = publish(store, "dresses", builds[0])
+    replica = start()
+    replica.look()
+    before = replica.catalog.current("dresses", SPACE)
+    add(store, "dresses", drawn(3, prefix="new-"))
+    for blob in base.manifest.blobs():
+        store.delete(blob_key(blob))  # who fetches the base again fails
+
+    assert replica.look() == [(SPACE, 2)]
+    after = replica.catalog.current("dresses", SPACE)
+    assert after.segments.parts[0] is before.segments.parts[0]
+    assert after.segments.find_item("new-item-00001") is not None
+
+
+def test_a_damaged_change_is_refused_and_what_was_served_stays(start, store, builds, drawn):
+    publish(store, "dresses", builds[0])
+    add(store, "dresses", drawn(3, prefix="new-"))
+    replica = start()
+    replica.look()
+    changed = add(store, "dresses", drawn(5)).published
+
+    for damage in (
+        {"dead": None},  # five items would be there twice
+        {"dead": {**json.loads(encode(changed.manifest))["dead"], "items": 4}},
+    ):
+        forge(store, changed, **damage)
+        assert replica.look() == [(SPACE, 2)]
+    assert replica.reasons() == [(3, "bad_structure"), (3, "bad_structure")]
+    assert "expected 4 items" in replica.loader.refusals[0].message
+    assert "in one segment" in replica.loader.refusals[1].message
+
+
+def test_a_fresh_replica_takes_up_a_changed_index(start, store, builds, drawn):
+    publish(store, "dresses", builds[0])
+    add(store, "dresses", drawn(3, prefix="new-"))
+    remove(store, "dresses", ["item-00001"])
+
+    replica = start()
+
+    assert replica.look() == [(SPACE, 3)]
+    segments = replica.catalog.current("dresses", SPACE).segments
+    assert segments.find_item("item-00001") is None
+    assert segments.find_item("new-item-00001") is not None
