@@ -52,18 +52,29 @@ class Listed:
     is_current: bool
 
 
-def publish(store: Store, index: str, built: Path, *, only: bool = False) -> Published:
+@dataclass(frozen=True)
+class Moved:
+    """CURRENT before and after a move, as bytes; None: there was none."""
+
+    before: bytes | None
+    after: bytes
+
+
+def publish(
+    store: Store, index: str, built: Path, *, only: bool = False, serve: bool = True
+) -> Published:
     """Publishes what `build` left in a folder.
 
     The generation takes the place of the one of its space; one of a new space is served beside
-    the others, after them. `only` drops the other spaces.
+    the others, after them. `only` drops the other spaces. Without `serve` CURRENT stays, for
+    `move_to` to move.
     """
     check_name(index)
     draft = read_draft(built)
     with store.lock("blobs", shared=True):
         put_blobs(store, draft, built)
         with store.lock(f"indexes/{index}/generations"):
-            return write_generation(store, index, draft, only=only)
+            return write_generation(store, index, draft, only=only, serve=serve)
 
 
 def put_blobs(store: Store, draft: Draft, built: Path) -> None:
@@ -76,7 +87,13 @@ def put_blobs(store: Store, draft: Draft, built: Path) -> None:
 
 
 def write_generation(
-    store: Store, index: str, draft: Draft, *, only: bool = False, onto: Manifest | None = None
+    store: Store,
+    index: str,
+    draft: Draft,
+    *,
+    only: bool = False,
+    onto: Manifest | None = None,
+    serve: bool = True,
 ) -> Published:
     """The manifest, then CURRENT; under both locks, after the blobs.
 
@@ -87,10 +104,43 @@ def write_generation(
     data = encode(manifest)
     sha256 = digest(data)
     store.put(manifest_key(index, manifest.number, sha256), data)
-    held = store.read_or_none(hold_key(index)) is not None
-    if not held:
+    is_current = serve and store.read_or_none(hold_key(index)) is None
+    if is_current:
         _serve(store, index, _entry(manifest, sha256), only=only, onto=onto)
-    return Published(manifest, sha256, is_current=not held)
+    return Published(manifest, sha256, is_current)
+
+
+def move_to(store: Store, published: Published, *, only: bool = False) -> Moved | None:
+    """Moves CURRENT to what was published without; None if its space was moved since then."""
+    manifest = published.manifest
+    key = current_key(manifest.index)
+    with store.lock("blobs", shared=True):
+        _check_complete(store, manifest)
+        before = store.read_or_none(key)
+        if _predecessor(before, key, manifest.space_id) != manifest.parent:
+            return None
+        after = _moved(before, key, _entry(manifest, published.sha256), only=only)
+        try:
+            store.replace(key, after, before)
+        except Changed:
+            return None
+    return Moved(before, after)
+
+
+def move_back(store: Store, index: str, moved: Moved) -> bool:
+    """Puts back what CURRENT was, where there was one and nobody has moved it since."""
+    if moved.before is None:
+        return False
+    with store.lock("blobs", shared=True):
+        key = current_key(index)
+        for each in _entries(moved.before, key):
+            manifest = read_manifest(store, index, each.generation, each.manifest_sha256)
+            _check_complete(store, manifest)
+        try:
+            store.replace(key, moved.before, moved.after)
+        except Changed:
+            return False
+    return True
 
 
 def roll_back(store: Store, index: str, *, to: int | None = None) -> Manifest:
@@ -207,15 +257,13 @@ def _put(store: Store, path: Path, expected: Blob) -> None:
 
 
 def _manifest(store: Store, index: str, draft: Draft) -> Manifest:
-    data = store.read_or_none(current_key(index))
-    serving = decode(data, Current, current_key(index)).serving if data is not None else ()
-    before = next((each for each in serving if each.space_id == draft.space_id), None)
+    key = current_key(index)
     numbers = [number for number, _ in generation_names(store, index)]
     return Manifest(
         schema=SCHEMA,
         index=index,
         number=max(numbers, default=0) + 1,
-        parent=_as_parent(before) if before else None,
+        parent=_predecessor(store.read_or_none(key), key, draft.space_id),
         created=draft.created,
         space_id=draft.space_id,
         dimension=draft.dimension,
@@ -233,20 +281,35 @@ def _as_parent(entry: Entry) -> Parent:
 
 
 def _serve(store: Store, index: str, entry: Entry, *, only: bool, onto: Manifest | None) -> None:
+    key = current_key(index)
     while True:
-        before = store.read_or_none(current_key(index))
-        serving: tuple[Entry, ...] = ()
-        if before is not None and not only:
-            serving = decode(before, Current, current_key(index)).serving
-        if onto and onto.number not in {each.generation for each in serving}:
+        before = store.read_or_none(key)
+        if onto and onto.number not in {each.generation for each in _entries(before, key)}:
             raise Changed(f"{index}: expected CURRENT at {onto.number}, got it moved: try again")
-        named = any(each.space_id == entry.space_id for each in serving)
-        after = _in_place(serving, entry) if named else (*serving, entry)
         try:
-            store.replace(current_key(index), encode(Current(schema=SCHEMA, serving=after)), before)
+            store.replace(key, _moved(before, key, entry, only=only), before)
         except Changed:
             continue  # a rollback moved it in between: look again
         return
+
+
+def _entries(current: bytes | None, key: str) -> tuple[Entry, ...]:
+    return () if current is None else decode(current, Current, key).serving
+
+
+def _moved(before: bytes | None, key: str, entry: Entry, *, only: bool) -> bytes:
+    """CURRENT with the entry in the place of its space, or else last; `only`: alone."""
+    serving = () if only else _entries(before, key)
+    named = any(each.space_id == entry.space_id for each in serving)
+    after = _in_place(serving, entry) if named else (*serving, entry)
+    return encode(Current(schema=SCHEMA, serving=after))
+
+
+def _predecessor(before: bytes | None, key: str, space_id: str) -> Parent | None:
+    """What a new generation of the space would replace."""
+    entries = (each for each in _entries(before, key) if each.space_id == space_id)
+    entry = next(entries, None)
+    return _as_parent(entry) if entry else None
 
 
 def _in_place(serving: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from search_service.build import hold, listing, prune, publish, release, roll_back
-from search_service.build.publish import read_current, read_manifest
+from search_service.build.publish import move_back, move_to, read_current, read_manifest
 from search_service.manifest import FormatError, blob_key, current_key, manifest_key
 from search_service.store import StoreError
 
@@ -135,6 +135,36 @@ def test_while_held_publishes_are_written_and_not_served(store, builds):
     release(store, "dresses")
     assert publish(store, "dresses", builds[2]).is_current
     assert served(store) == [(SPACE, 3)]
+
+
+def test_what_is_written_first_is_moved_to_later_and_back(store, builds, other_build):
+    publish(store, "dresses", builds[0])
+    publish(store, "dresses", other_build)
+    written = publish(store, "dresses", builds[1], serve=False)
+    assert not written.is_current
+    assert served(store) == [(SPACE, 1), (OTHER_SPACE, 2)]
+
+    moved = move_to(store, written, only=True)
+    assert served(store) == [(SPACE, 3)]
+    assert move_back(store, "dresses", moved)
+    assert served(store) == [(SPACE, 1), (OTHER_SPACE, 2)]
+    complete(store)
+
+
+def test_nobodys_move_is_undone_by_a_move_that_came_later(store, builds, other_build):
+    first = publish(store, "dresses", builds[0], serve=False)
+    moved = move_to(store, first)
+    assert not move_back(store, "dresses", moved)  # there was nothing before it
+
+    late = publish(store, "dresses", builds[1], serve=False)
+    publish(store, "dresses", other_build)  # another space is no matter
+    moved = move_to(store, late)
+    assert served(store) == [(SPACE, 2), (OTHER_SPACE, 3)]
+    overtaken = publish(store, "dresses", builds[2], serve=False)
+    roll_back(store, "dresses")
+    assert not move_back(store, "dresses", moved)
+    assert move_to(store, overtaken) is None
+    assert served(store) == [(SPACE, 1), (OTHER_SPACE, 3)]
 
 
 def test_generations_are_listed_the_newest_first(store, builds):

@@ -1,0 +1,286 @@
+"""Publishes that prove themselves before three real replicas, and each way that this ends."""
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from lookalike.search.v1 import admin_pb2, admin_pb2_grpc
+from prometheus_client import CollectorRegistry
+
+from lookalike_kit.server import Registration, Server, ServerConfig
+from search_service.admin_servicer import IndexAdminServicer
+from search_service.build import hold, publish, release, roll_back
+from search_service.build.fleet import Fleet, resolved
+from search_service.build.follow import Ending, Fate, Patience, Recall, publish_and_follow
+from search_service.build.publish import read_current
+from search_service.cache import Cache
+from search_service.catalog import Catalog
+from search_service.loader import Loader
+from search_service.metrics import SearchMetrics
+from search_service.store import Store
+
+PATIENT = Patience(timeout_seconds=30, watch_seconds=0.1, poll_seconds=0.02)
+HASTY = Patience(timeout_seconds=0.5, watch_seconds=0, poll_seconds=0.02)
+
+
+@dataclass(frozen=True)
+class Vital:
+    live_recall: float | None = None
+    live_recall_samples: int = 0
+    queries: int = 0
+    internal_errors: int = 0
+
+
+@dataclass
+class Told:
+    """Vitals that a test sets."""
+
+    told: dict[str, Vital] = field(default_factory=lambda: defaultdict(Vital))
+
+    def of(self, sha256):
+        return self.told[sha256]
+
+
+class Replica:
+    """A loader that looks all the time, and a server that says what it did."""
+
+    def __init__(self, store: Store, cache: Path) -> None:
+        registry, catalog = CollectorRegistry(), Catalog()
+        self.cache = cache
+        self.vitals = Told()
+        self.catalog = catalog
+        self.loader = Loader(
+            store,
+            Cache(cache),
+            catalog,
+            SearchMetrics(registry, catalog),
+            indexes=(),
+            on_look=lambda: None,
+        )
+        admin = IndexAdminServicer(self.loader, self.vitals, version="1", is_ready=lambda: True)
+        name = admin_pb2.DESCRIPTOR.services_by_name["IndexAdminService"].full_name
+        any_port = "127.0.0.1:0"
+        self.server = Server(
+            ServerConfig(address=any_port, admin_address=any_port, metrics_address=any_port),
+            "search",
+            registry,
+            [],
+            [
+                Registration(
+                    name,
+                    lambda to: admin_pb2_grpc.add_IndexAdminServiceServicer_to_server(admin, to),
+                )
+            ],
+        )
+        self.address = self.server.start().admin_address
+        self.resume()
+
+    def resume(self) -> None:
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.loader.run, args=(self.stopping, 0.02))
+        self.thread.start()
+
+    def pause(self) -> None:
+        self.stopping.set()
+        self.thread.join()
+
+    def serves(self, index):
+        return [each.manifest.number for each in self.catalog.serving.generations.get(index, ())]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def replicas(store, tmp_path_factory):
+    replicas = [Replica(store, tmp_path_factory.mktemp("cache")) for _ in range(3)]
+    yield replicas
+    for each in replicas:
+        each.pause()
+        each.server.stop(drain_seconds=0)
+
+
+@pytest.fixture(scope="module")
+def fleet(replicas):
+    with Fleet(lambda: [each.address for each in replicas]) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def follow(store, fleet, builds):
+    """follow(…): publishes one more generation; told(words) is called with what is said."""
+
+    def follow(patience=PATIENT, told=lambda words: None, built=builds[0], fleet=fleet, **kwargs):
+        index = kwargs.pop("index", "dresses")
+        return publish_and_follow(store, index, built, fleet, patience, say=told, **kwargs)
+
+    return follow
+
+
+@pytest.fixture
+def served(follow, store):
+    """The number of a generation that all replicas serve."""
+    if store.read_or_none("indexes/dresses/CURRENT") is None:
+        assert follow().ending is Ending.SERVED
+    return current(store)
+
+
+def current(store, index="dresses"):
+    return read_current(store, index)[1].serving[0].generation
+
+
+def when(words, do):
+    """Does it when these words are said."""
+    return lambda said: do() if words in said else None
+
+
+def test_what_every_replica_serves_well_stays(follow, replicas, store):
+    said = []
+
+    done = follow(told=said.append)
+
+    number = done.published.manifest.number
+    assert (done.ending, done.fate) == (Ending.SERVED, Fate.MOVED)
+    assert done.message == (
+        f"dresses: generation {number} is served by 3 of 3 replicas, watched for 0.1 s"
+    )
+    assert current(store) == number
+    assert [each.serves("dresses") for each in replicas] == [[number]] * 3
+    assert said[1] == f"dresses: {replicas[0].address} tried it and it passed"
+
+
+def test_what_a_dark_try_refuses_is_never_served(follow, served, store, builds, replicas):
+    def damage():
+        for blob in store.root.glob("blobs/*"):
+            if blob.stat().st_size == (builds[1] / "vectors").stat().st_size:
+                blob.write_bytes(blob.read_bytes()[:-1])
+
+    done = follow(told=when("is written", damage), built=builds[1])
+
+    assert (done.ending, done.fate) == (Ending.TRY_REFUSED, Fate.STAYED)
+    assert f"{replicas[0].address} tried it and refuses: hash_mismatch: blobs/" in done.message
+    assert done.message.endswith("CURRENT stays")
+    assert current(store) == served
+
+
+def test_what_one_replica_refuses_after_the_move_goes_back(follow, served, store, replicas):
+    manifests = replicas[1].cache / "manifests"
+    manifests.rename(manifests.with_name("away"))
+    manifests.write_bytes(b"in the way")
+
+    done = follow()
+
+    manifests.unlink()
+    manifests.with_name("away").rename(manifests)
+    assert (done.ending, done.fate) == (Ending.REFUSED, Fate.MOVED_BACK)
+    assert f"{replicas[1].address} refuses it: failed: " in done.message
+    assert done.message.endswith("CURRENT is moved back to what it was")
+    assert current(store) == served
+
+
+def test_internal_errors_take_it_back(follow, served, store, replicas):
+    def fail():
+        (loaded,) = replicas[2].catalog.serving.generations["dresses"]
+        replicas[2].vitals.told[loaded.sha256] = Vital(internal_errors=2)
+
+    done = follow(told=when("served by", fail))
+
+    assert (done.ending, done.fate) == (Ending.INTERNAL_ERRORS, Fate.MOVED_BACK)
+    assert f"{replicas[2].address} answered 2 calls with INTERNAL" in done.message
+    assert current(store) == served
+
+
+def test_a_lower_live_recall_takes_it_back_once_enough_was_sampled(follow, served, store, replicas):
+    before = read_current(store, "dresses")[1].serving[0].manifest_sha256
+    for each in replicas:
+        each.vitals.told[before] = Vital(live_recall=0.99, live_recall_samples=100)
+
+    def fall(samples):
+        (loaded,) = replicas[0].catalog.serving.generations["dresses"]
+        replicas[0].vitals.told[loaded.sha256] = Vital(0.96, samples)
+
+    done = follow(told=when("served by", lambda: fall(200)))
+
+    assert (done.ending, done.fate) == (Ending.LOWER_RECALL, Fate.MOVED_BACK)
+    assert "live recall 0.960 over 200 samples, before it 0.990 over 300" in done.message
+    assert current(store) == served
+    known, fewer, close = Recall(0.99, 300), Recall(0.9, 199), Recall(0.975, 900)
+    assert not fewer.is_below(known)
+    assert not close.is_below(known)
+    assert not Recall(0.9, 300).is_below(Recall(0.99, 199))
+
+
+def test_what_is_not_served_in_time_goes_back(follow, served, store, replicas):
+    replicas[2].pause()
+    try:
+        done = follow(patience=HASTY)
+    finally:
+        replicas[2].resume()
+
+    assert (done.ending, done.fate) == (Ending.TIMED_OUT, Fate.MOVED_BACK)
+    assert f"of 3 replicas after 0.5 s, not by {replicas[2].address}" in done.message
+    assert current(store) == served
+
+
+def test_what_somebody_else_moved_is_left_alone(follow, served, store, builds):
+    done = follow(told=when("is CURRENT", lambda: roll_back(store, "dresses")))
+    assert (done.ending, done.fate) == (Ending.OVERTAKEN, Fate.LEFT_ALONE)
+    assert current(store) == served
+
+    def overtake():
+        publish(store, "dresses", builds[0])
+
+    done = follow(told=when("tried it", overtake))
+    assert (done.ending, done.fate) == (Ending.OVERTAKEN, Fate.LEFT_ALONE)
+    assert "CURRENT was moved by somebody else meanwhile; it is left alone" in done.message
+    assert current(store) == done.published.manifest.number + 1
+
+
+def test_on_hold_it_is_tried_and_written_and_no_more(follow, served, store):
+    hold(store, "dresses", "the sale")
+    try:
+        done = follow()
+    finally:
+        release(store, "dresses")
+
+    assert (done.ending, done.fate) == (Ending.HELD, Fate.STAYED)
+    assert "passed, but the index is on hold since" in done.message
+    assert current(store) == served
+
+
+def test_without_a_replica_to_try_it_nothing_moves(follow, served, store):
+    with Fleet(lambda: ["127.0.0.1:1"]) as nobody:
+        done = follow(fleet=nobody)
+
+    assert (done.ending, done.fate) == (Ending.NOT_TRIED, Fate.STAYED)
+    assert "none answers that follows CURRENT" in done.message
+    assert current(store) == served
+
+
+def test_a_pinned_replica_is_not_waited_for_and_a_first_generation_cannot_go_back(
+    follow, replicas, store, builds
+):
+    first = publish(store, "coats", builds[0], serve=False)
+    entry = admin_pb2.PinRequest(
+        index="coats",
+        space_id=first.manifest.space_id,
+        generation=1,
+        manifest_sha256=first.sha256,
+        reason="a test",
+    )
+    with Fleet(lambda: [replicas[0].address]) as one:
+        assert not one.admin(replicas[0].address).Pin(entry).HasField("refused")
+
+    done = follow(index="coats")
+    assert done.ending is Ending.SERVED
+    assert "2 of 2 replicas" in done.message
+    assert replicas[0].serves("coats") == [1]
+    assert "nothing" not in done.message
+
+
+def test_a_name_stands_for_all_its_addresses():
+    assert "127.0.0.1:7" in resolved("localhost", 7)()
