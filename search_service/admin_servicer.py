@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import grpc
 from lookalike.search.v1 import admin_pb2 as pb
@@ -21,11 +21,38 @@ _MAX_REASON = 500
 Result = TypeVar("Result")
 
 
+class Vital(Protocol):
+    """How a generation fares; live_recall: None where nothing was sampled."""
+
+    @property
+    def live_recall(self) -> float | None: ...
+    @property
+    def live_recall_samples(self) -> int: ...
+    @property
+    def queries(self) -> int: ...
+    @property
+    def internal_errors(self) -> int: ...
+
+
+class Vitals(Protocol):
+    """How each generation fares, by the SHA-256 of its manifest."""
+
+    def of(self, sha256: str) -> Vital: ...
+
+
 class IndexAdminServicer(rpc.IndexAdminServiceServicer):
     """Says what the loader did, and has it look again, try, pin and unpin."""
 
-    def __init__(self, loader: Loader, *, version: str, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        loader: Loader,
+        vitals: Vitals | None = None,
+        *,
+        version: str,
+        is_ready: Callable[[], bool],
+    ) -> None:
         self._loader = loader
+        self._vitals = vitals
         self._version = version
         self._is_ready = is_ready
         self._started = datetime.now(UTC)
@@ -76,13 +103,23 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
 
     def _status(self) -> pb.GetStatusResponse:
         return pb.GetStatusResponse(
-            loaded=[_loaded(each) for each in self._loader.served()],
+            loaded=[self._loaded(each) for each in self._loader.served()],
             refused=[_refused(each) for each in self._loader.refusals],
             pinned=[_pinned(each) for each in self._loader.pins],
             ready=self._is_ready(),
             version=self._version,
             start_time=timestamp(self._started),
         )
+
+    def _loaded(self, promoted: Promoted) -> pb.LoadedGeneration:
+        loaded = _loaded(promoted)
+        if self._vitals is not None:
+            vital = self._vitals.of(promoted.generation.sha256)
+            loaded.live_recall = vital.live_recall or 0.0
+            loaded.live_recall_samples = vital.live_recall_samples
+            loaded.queries = vital.queries
+            loaded.internal_errors = vital.internal_errors
+        return loaded
 
 
 def _entry(request: pb.TryRequest | pb.PinRequest) -> Entry:
