@@ -33,7 +33,13 @@ from search_service.build.publish import (
     write_generation,
 )
 from search_service.build.rows import joined, live_rows, without
-from search_service.build.source import SortedRows, Source, SourceError, sort_rows
+from search_service.build.source import (
+    SortedRows,
+    Source,
+    SourceError,
+    check_unique,
+    sort_rows,
+)
 from search_service.build.tune import plant
 from search_service.check import ARROW_TYPES
 from search_service.engines import Mask
@@ -51,7 +57,7 @@ from search_service.store import Store
 
 # As the builder's own: below, comparing all takes no longer than a forest.
 EXACT_UP_TO = 2_000
-_QUERIES = 500
+_QUERIES = 200
 
 
 @dataclass(frozen=True)
@@ -173,14 +179,14 @@ def _change(
     )
     if not added and not len(known):
         return found
-    kept = [live_rows(delta, without(delta, replaced), manifest) for delta in deltas]
-    parts = [each for each in (*kept, new) if each and len(each.item_ids)]
-    rows = joined(parts) if parts else None
     dead = _dead(generation, base, replaced)
-    _check_left(manifest, dead, rows)
-    _check_photos(base, dead, rows)
     with _folder(store) as folder:
-        draft = _draft(manifest, base, dead, rows, folder)
+        if new is None and all(without(delta, replaced).all() for delta in deltas):
+            delta = manifest.delta  # only the base lost items
+        else:
+            kept = [live_rows(delta, without(delta, replaced), manifest) for delta in deltas]
+            delta = _delta(base, dead, [*kept, *([new] if new else [])], folder)
+        draft = _draft(manifest, base, dead, delta, folder)
         put_blobs(store, draft, folder)
         return replace(
             found, published=write_generation(store, manifest.index, draft, onto=manifest)
@@ -194,15 +200,9 @@ def _dead(generation: Generation, base: MappedSegment, replaced: pa.Array) -> Ma
     return gone if before is None else gone | before
 
 
-def _check_left(manifest: Manifest, dead: Mask, rows: SortedRows | None) -> None:
-    if rows is None and dead.all():
-        raise SourceError(f"items: expected at least one to stay in {manifest.index}, got none")
-
-
-def _check_photos(base: MappedSegment, dead: Mask, rows: SortedRows | None) -> None:
+def _check_photos(base: MappedSegment, dead: Mask, rows: SortedRows) -> None:
     """A photo id names one photo of the whole index."""
-    if rows is None:
-        return
+    check_unique(rows.photo_ids)
     twice = pc.is_in(base.photos.column("photo_id"), value_set=rows.photo_ids).to_numpy()
     twice = twice & ~np.repeat(dead, np.diff(base.first_rows, append=len(base.vectors)))
     if twice.any():
@@ -215,15 +215,16 @@ def _check_photos(base: MappedSegment, dead: Mask, rows: SortedRows | None) -> N
 
 
 def _draft(
-    manifest: Manifest, base: MappedSegment, dead: Mask, rows: SortedRows | None, folder: Path
+    manifest: Manifest, base: MappedSegment, dead: Mask, delta: Segment | None, folder: Path
 ) -> Draft:
-    delta = () if rows is None else (_delta(manifest, base, rows, folder),)
+    if delta is None and dead.all():
+        raise SourceError(f"items: expected at least one to stay in {manifest.index}, got none")
     return Draft(
         schema=SCHEMA,
         created=now(),
         space_id=manifest.space_id,
         dimension=manifest.dimension,
-        segments=(manifest.base, *delta),
+        segments=(manifest.base, delta) if delta else (manifest.base,),
         dead=_write_dead(base, dead, folder) if dead.any() else None,
         attributes=manifest.attributes,
         same_item=manifest.same_item,
@@ -243,10 +244,16 @@ def _write_dead(base: MappedSegment, dead: Mask, folder: Path) -> Dead:
     )
 
 
-def _delta(manifest: Manifest, base: MappedSegment, rows: SortedRows, folder: Path) -> Segment:
+def _delta(
+    base: MappedSegment, dead: Mask, parts: Sequence[SortedRows], folder: Path
+) -> Segment | None:
     """The base's engine over its own projection; none where comparing all is as fast."""
+    rows = joined(parts) if parts else None
+    if rows is None or not len(rows.item_ids):
+        return None
+    _check_photos(base, dead, rows)
     golden = draw_golden(rows, _QUERIES, seed=0)
-    engine = manifest.base.engine if len(rows.vectors) > EXACT_UP_TO else "exact"
+    engine = base.about.engine if len(rows.vectors) > EXACT_UP_TO else "exact"
     choice = None
     if engine != "exact":
         choice = plant(
@@ -255,7 +262,7 @@ def _delta(manifest: Manifest, base: MappedSegment, rows: SortedRows, folder: Pa
             golden,
             folder,
             projection=base.projection,
-            trees=manifest.base.trees,
+            trees=base.about.trees,
             seed=0,
             threads=-1,
         )

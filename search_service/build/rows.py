@@ -43,13 +43,14 @@ def joined(parts: Sequence[SortedRows]) -> SortedRows:
     counts = np.concatenate([np.diff(part.first_rows, append=len(part.vectors)) for part in parts])
     firsts = np.cumsum(counts) - counts
     order = pc.sort_indices(ids).to_numpy()
-    rows = np.concatenate([np.arange(firsts[i], firsts[i] + counts[i]) for i in order])
+    first_rows = np.cumsum(counts[order]) - counts[order]
+    rows = np.arange(counts.sum()) + np.repeat(firsts[order] - first_rows, counts[order])
     taken = pa.array(order)
     return SortedRows(
         vectors=np.concatenate([part.vectors for part in parts])[rows],
         photo_ids=photo_ids.take(pa.array(rows)),
         item_ids=ids.take(taken),
-        first_rows=np.cumsum(counts[order]) - counts[order],
+        first_rows=first_rows,
         attributes={
             name: (kind, pa.concat_arrays([p.attributes[name][1] for p in parts]).take(taken))
             for name, (kind, _) in parts[0].attributes.items()

@@ -88,7 +88,7 @@ def sort_rows(source: Source) -> SortedRows:
     named = "item_id" in photos.column_names
     # A lone photo is its own item, so its id has to be one of an item.
     photo_ids = _ids(photos, "photo_id", MAX_PHOTO_ID_BYTES if named else MAX_ITEM_ID_BYTES)
-    _check_unique(photo_ids)
+    check_unique(photo_ids)
     item_ids = _ids(photos, "item_id", MAX_ITEM_ID_BYTES) if named else photo_ids
     order = pc.sort_indices(
         pa.table({"item": item_ids, "photo": photo_ids}),
@@ -121,7 +121,8 @@ def _check_shape(source: Source) -> None:
         raise SourceError(f"space_id: expected 64 hexadecimal digits, got {source.space_id!r}")
 
 
-def _check_unique(photo_ids: pa.Array) -> None:
+def check_unique(photo_ids: pa.Array) -> None:
+    """SourceError where a photo id comes twice."""
     counts = pc.value_counts(photo_ids)
     often = pc.index(pc.greater(counts.field("counts"), 1), True).as_py()
     if often >= 0:

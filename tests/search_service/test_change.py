@@ -193,6 +193,17 @@ def test_what_is_removed_is_gone_whoever_asks(store, publish_anew):
     assert not hits & {"m00007", "new00001"}
 
 
+def test_a_delta_that_loses_nothing_is_not_written_again(store, publish_anew):
+    publish_anew(store, many(40))
+    before = add(store, "dresses", source(many(3, "new"))).published.manifest
+    blobs = set(store.names("blobs"))
+
+    remove(store, "dresses", ["m00007"])
+
+    assert served(store).manifest.delta == before.delta
+    assert len(set(store.names("blobs")) - blobs) == 1  # the bitmap
+
+
 def test_removing_what_is_not_there_publishes_nothing(store, publish_anew):
     publish_anew(store, many(5))
 
@@ -239,13 +250,16 @@ def test_what_the_index_cannot_take_is_refused_by_name(store, publish_anew):
         add(store, "dresses", source(new, space_id=OTHER_SPACE))
     with pytest.raises(SourceError, match=r"photo_id: .* got m00002/1, which item m00002 has"):
         add(store, "dresses", source(new, photo_id=pa.array(["m00002/1"])))
+    add(store, "dresses", source(many(1, "newer")))
+    with pytest.raises(SourceError, match="photo_id: expected each id once, got 'newer00000/0'"):
+        add(store, "dresses", source(new, photo_id=pa.array(["newer00000/0"])))
     narrow = Source(source(new).vectors[:, :8], source(new).photos, SPACE)
     with pytest.raises(SourceError, match="expected 16 dimensions, got 8"):
         add(store, "dresses", narrow)
     with pytest.raises(StoreError, match=r"expected a published one \(dresses\), got shoes"):
         add(store, "shoes", source(new))
     assert store.names("indexes") == ["dresses"]
-    assert [each.number for each in listing(store, "dresses")] == [1]
+    assert [each.number for each in listing(store, "dresses")] == [2, 1]
 
 
 def test_attributes_that_the_new_items_lack_are_missing(store, publish_anew):
