@@ -116,8 +116,8 @@ def _say(name: str, changes: list[Changed], seconds: float, as_json: bool) -> No
         return
     for each in changes:
         counts = {"added": each.added, "changed": each.changed, "removed": each.removed}
-        words = ", ".join(f"{count:,} items {what}" for what, count in counts.items() if count)
-        unknown = f"; {each.unknown:,} ids were not there" if each.unknown else ""
+        words = ", ".join(f"{_items(count)} {what}" for what, count in counts.items() if count)
+        unknown = f"; not there: {_items(each.unknown)}" if each.unknown else ""
         if each.published is None:
             click.echo(f"{name}: nothing changes{unknown}")
             continue
@@ -125,6 +125,10 @@ def _say(name: str, changes: list[Changed], seconds: float, as_json: bool) -> No
         share = each.published.manifest.changed_share
         if share > DUE_SHARE:
             click.echo(f"{share:.0%} of the base changed: `lookalike index compact {name}` is due")
+
+
+def _items(count: int) -> str:
+    return "1 item" if count == 1 else f"{count:,} items"
 
 
 def _generation(published: Published) -> str:

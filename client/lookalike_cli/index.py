@@ -187,7 +187,7 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
         return
     print_table(
         "",
-        ("index", "no ", "", "built", "space", "photos ", "items ", "engine"),
+        ("index", "no ", "", "built", "space", "photos ", "items ", "engine", "delta "),
         [_row(index, each) for index, each in found],
     )
     for index, held in sorted(holds.items()):
@@ -283,7 +283,7 @@ def _row(index: str, listed: Listed) -> tuple[object, ...]:
     state = "CURRENT" if listed.is_current else ""
     manifest = listed.manifest
     if manifest is None:
-        return index, listed.number, state, "damaged", "", "", "", ""
+        return index, listed.number, state, "damaged", "", "", "", "", ""
     return (
         index,
         listed.number,
@@ -293,6 +293,7 @@ def _row(index: str, listed: Listed) -> tuple[object, ...]:
         f"{manifest.photos:,}",
         f"{manifest.items:,}",
         manifest.base.engine,
+        f"{manifest.changed_share:.1%}" if manifest.changed_share else "",
     )
 
 
@@ -336,5 +337,6 @@ def _manifest_json(manifest: Manifest, sha256: str) -> dict[str, object]:
         "photos": manifest.photos,
         "items": manifest.items,
         "engine": manifest.base.engine,
+        "changed_share": round(manifest.changed_share, 4),
         "parent": manifest.parent.number if manifest.parent else None,
     }

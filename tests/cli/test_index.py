@@ -159,3 +159,47 @@ def test_a_store_that_does_not_exist_is_refused_by_all_but_publish(lookalike_com
 
     assert done.exit_code == 2
     assert "does not exist" in done.output
+
+
+def test_items_are_added_removed_and_compacted(lookalike_command, publish, vectors, store):
+    publish()
+    at = ("--store", str(store))
+
+    same = lookalike_command("index", "add", "dresses", str(vectors), *at)
+    gone = lookalike_command("index", "remove", "dresses", "i3", "nobody", *at)
+    none = lookalike_command("index", "remove", "dresses", "nobody", *at)
+    whole = lookalike_command("index", "compact", "dresses", *at)
+    again = lookalike_command("index", "compact", "dresses", *at)
+
+    assert "CURRENT is generation 2, 20 items changed" in same.output
+    assert "100% of the base changed: `lookalike index compact dresses` is due" in same.output
+    assert "CURRENT is generation 3, 1 item removed; not there: 1 item" in gone.output
+    assert "nothing changes; not there: 1 item" in none.output
+    assert "CURRENT is generation 4, one segment" in whole.output
+    assert "nothing to compact" in again.output
+    assert [each[0] for each in listed(lookalike_command, store)] == [4, 3, 2, 1]
+
+
+def test_ids_to_remove_come_from_a_file_too(lookalike_command, publish, store, tmp_path):
+    publish()
+    (tmp_path / "ids").write_text("i1\ni2\n\n")
+
+    done = lookalike_command(
+        *("index", "remove", "dresses", "--ids", str(tmp_path / "ids")),
+        *("--store", str(store), "--json"),
+    )
+    empty = lookalike_command("index", "remove", "dresses", "--store", str(store))
+
+    assert json.loads(done.output)["changes"][0]["removed"] == 2
+    assert empty.exit_code == 2
+    assert "expected at least one" in empty.output
+
+
+def test_a_change_that_cannot_be_taken_is_one_sentence(lookalike_command, vectors, store, publish):
+    publish()
+    (vectors / "space.json").write_text(json.dumps({"space_id": "b" * 64}))
+
+    done = lookalike_command("index", "add", "dresses", str(vectors), "--store", str(store))
+
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: space_id: expected one that dresses serves")
