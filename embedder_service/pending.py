@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
 from embedder_service.images import Pixels
-from lookalike_kit.errors import ServiceError
+from lookalike_kit.errors import CallerGone, ServiceError
 
 Vectors = npt.NDArray[np.float32]
 
@@ -27,13 +27,6 @@ class DeadlineTooShort(ServiceError):
 
 class ForwardFailed(Exception):
     """The model raised on a batch that the call had images in."""
-
-
-class CallerGone(ServiceError):
-    """The caller cancelled, died, or its deadline passed; nobody hears this."""
-
-    status = grpc.StatusCode.CANCELLED
-    reason = ErrorReason.ERROR_REASON_UNSPECIFIED
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class AdmissionPool(ThreadPoolExecutor):
     ) -> None:
         super().__init__(threads, thread_name_prefix="call")
         self.limit = threads + max_waiting
+        self._max_waiting = max_waiting
         self._observe_wait = observe_wait
         self._lock = threading.Lock()
         self._in_flight = 0
@@ -55,11 +56,18 @@ class AdmissionPool(ThreadPoolExecutor):
     def _run(self, submitted: float, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         waited = time.perf_counter() - submitted
         self._observe_wait(waited)
-        calls.admitted(round(waited * 1e6))
+        calls.admitted(round(waited * 1e6), self._pressure())
         try:
             return fn(*args, **kwargs)
         finally:
             self._count(-1)
+
+    def _pressure(self) -> float:
+        """The share of the places to wait in that are taken; 0 where there are none."""
+        if not self._max_waiting:
+            return 0.0
+        running = self.limit - self._max_waiting
+        return min(1.0, max(0, self._in_flight - running) / self._max_waiting)
 
     def _count(self, change: int) -> None:
         with self._lock:

@@ -72,6 +72,13 @@ class ShuttingDown(ServiceError):
     reason = ErrorReason.ERROR_REASON_SHUTTING_DOWN
 
 
+class CallerGone(ServiceError):
+    """The caller cancelled, died, or its deadline passed; nobody hears this."""
+
+    status = grpc.StatusCode.CANCELLED
+    reason = ErrorReason.ERROR_REASON_UNSPECIFIED
+
+
 class Fault(ServiceError):
     """Ours, not the caller's. The text is constant; the log has the rest under the request id."""
 

@@ -50,7 +50,7 @@ class StatusInterceptor(AnswerInterceptor):
     def around(self, call: grpc.HandlerCallDetails, behaviour: Behaviour) -> Behaviour:
         def told(request: Any, context: grpc.ServicerContext) -> Any:
             began = time.perf_counter()
-            request_id = calls.begin(call.invocation_metadata)
+            request_id = calls.begin(call.invocation_metadata, context.is_active)
             context.set_trailing_metadata(((calls.REQUEST_ID, request_id),))
             try:
                 return behaviour(request, context)

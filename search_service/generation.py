@@ -14,6 +14,7 @@ from time import perf_counter_ns
 
 import numpy as np
 
+from lookalike_kit import calls
 from search_service import choose
 from search_service.answer import Answer, Hit, PhotoHit, Stages
 from search_service.choose import Copies
@@ -105,10 +106,14 @@ class Generation:
     def _candidates(self, queries: Vectors, plan: Plan) -> list[Rows]:
         if plan.is_exact:
             return nearest_rows(self.segments.vectors, queries, plan.count, plan.allowed)
-        found = [self.segments.candidates(query, plan.looks) for query in queries]
+        found = [self._looked(query, plan) for query in queries]
         if plan.allowed is None:
             return found
         return [rows[plan.allowed[rows]] for rows in found]
+
+    def _looked(self, query: Vectors, plan: Plan) -> Rows:
+        calls.check_caller()
+        return self.segments.candidates(query, plan.looks)
 
     def _answer(
         self, probe: Probe, found: list[Rows], plan: Plan, rules: Rules, stages: Stages

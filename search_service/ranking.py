@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lookalike_kit import calls
 from search_service.engines import Mask, Rows, Vectors
 from search_service.engines.exact import Stacked
 from search_service.segments import Segments
@@ -69,6 +70,7 @@ def _compared(vectors: Vectors, queries: Vectors) -> Vectors:
     # The difference rather than 2 - 2 cos: that loses the distances below 4e-4 to rounding.
     squares = np.full(len(vectors), np.inf, np.float32)
     for query in queries:
+        calls.check_caller()
         differences = vectors - query
         np.minimum(squares, np.einsum("ij,ij->i", differences, differences), out=squares)
     return np.sqrt(squares)

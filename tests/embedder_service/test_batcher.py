@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from embedder_service.batcher import Batcher
 from embedder_service.pace import Pace
 from embedder_service.pending import (
-    CallerGone,
     DeadlineTooShort,
     Embedded,
     ForwardFailed,
     give_up,
 )
-from lookalike_kit.errors import Overloaded, ShuttingDown
+from lookalike_kit.errors import CallerGone, Overloaded, ShuttingDown
 
 SOON = 10  # seconds until a future that should be settled is one that is lost
 

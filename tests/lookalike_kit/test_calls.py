@@ -1,15 +1,20 @@
 import threading
 
+import pytest
+
 from lookalike_kit import calls
+from lookalike_kit.errors import CallerGone
 
 
 def test_outside_a_call_there_is_no_id_and_no_wait():
     assert calls.request_id() == ""
     assert calls.admission_micros() == 0
+    assert calls.pressure() == 0.0
+    calls.check_caller()
 
 
 def test_a_thread_knows_only_its_own_call():
-    calls.admitted(1500)
+    calls.admitted(1500, 0.5)
     calls.begin([("x-request-id", "order-17")])
     seen = []
     other = threading.Thread(target=lambda: seen.append(calls.request_id()))
@@ -17,8 +22,22 @@ def test_a_thread_knows_only_its_own_call():
     other.join()
 
     assert (calls.request_id(), calls.admission_micros(), seen) == ("order-17", 1500, [""])
+    assert calls.pressure() == 0.5
     calls.end()
+    assert calls.pressure() == 0.0
     assert (calls.request_id(), calls.admission_micros()) == ("", 0)
+
+
+def test_work_ends_once_nobody_waits_for_it():
+    waiting = [True]
+    calls.begin([], lambda: waiting[0])
+
+    calls.check_caller()
+    waiting[0] = False
+    with pytest.raises(CallerGone):
+        calls.check_caller()
+    calls.end()
+    calls.check_caller()
 
 
 def test_an_id_is_made_where_none_is_given():
