@@ -1,29 +1,30 @@
 """`lookalike index`: vectors to a published generation, and CURRENT back and forth."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import click
 
 from lookalike_cli.changes import add_command, compact_command, remove_command
+from lookalike_cli.generations import COLUMNS, listed_json, row
+from lookalike_cli.index_status import status_command
+from lookalike_cli.pinning import pin_command, unpin_command
 from lookalike_cli.printing import json_option, print_json, print_table
-from lookalike_cli.stores import new_store_option, saying_what_is_wrong, store_option
+from lookalike_cli.publishing import publish_command
+from lookalike_cli.stores import saying_what_is_wrong, store_option
 from search_service.build import (
     BuildOptions,
-    Listed,
     build,
     held_by,
     hold,
     listing,
     prune,
-    publish,
     read_source,
     release,
     roll_back,
 )
-from search_service.manifest import AttributeKind, Draft, Manifest
+from search_service.manifest import AttributeKind, Draft
 from search_service.store import Store
 
 KINDS = ("string", "int64", "double", "bool", "timestamp", "strings")
@@ -41,11 +42,20 @@ def command() -> None:
     lookalike index rollback dresses --store store/
 
     A publish writes a new generation and moves CURRENT to it; running replicas follow within their
-    poll interval. Nothing that is served is ever written again.
+    poll interval. Nothing that is served is ever written again. With --wait it is tried by a
+    replica first, and CURRENT goes back where replicas refuse it or ail of it.
     """
 
 
-for each in (add_command, remove_command, compact_command):
+for each in (
+    add_command,
+    compact_command,
+    pin_command,
+    publish_command,
+    remove_command,
+    status_command,
+    unpin_command,
+):
     command.add_command(each)
 
 
@@ -130,34 +140,6 @@ def build_command(
     click.echo(f"\nNext: lookalike index publish {out} NAME --store DIR")
 
 
-@command.command("publish")
-@click.argument("built", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("name")
-@new_store_option
-@click.option("--only", is_flag=True, help="Stop serving the index's other spaces.")
-@json_option
-@saying_what_is_wrong
-def publish_command(built: Path, name: str, store: Path, only: bool, as_json: bool) -> None:
-    """Publish what `lookalike index build` made in BUILT as the next generation of index NAME.
-
-    \b
-    lookalike index publish built/ dresses --store store/
-
-    It takes the place of the generation of the same space. One of another space is served beside
-    the others, so that callers can change models in their own time; --only ends that.
-    """
-    published = publish(Store(store), name, built, only=only)
-    manifest = published.manifest
-    if as_json:
-        print_json({**_manifest_json(manifest, published.sha256), "current": published.is_current})
-    elif published.is_current:
-        click.echo(f"{name}: CURRENT is generation {manifest.number}")
-    else:
-        click.echo(
-            f"{name}: generation {manifest.number} is written; CURRENT stays, the index is on hold"
-        )
-
-
 @command.command("list")
 @click.argument("name", required=False)
 @store_option
@@ -179,7 +161,7 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
             {
                 "holds": {index: held.reason for index, held in holds.items()},
                 "generations": [
-                    {**_listed_json(index, each), "current": each.is_current}
+                    {**listed_json(index, each), "current": each.is_current}
                     for index, each in found
                 ],
             }
@@ -187,8 +169,8 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
         return
     print_table(
         "",
-        ("index", "no ", "", "built", "space", "photos ", "items ", "engine", "delta "),
-        [_row(index, each) for index, each in found],
+        ("index", *COLUMNS),
+        [(index, *row(each)) for index, each in found],
     )
     for index, held in sorted(holds.items()):
         click.echo(f"{index} is on hold since {held.since}: {held.reason}")
@@ -279,35 +261,6 @@ def _kind(text: str) -> tuple[str, AttributeKind]:
     return name, cast(AttributeKind, kind)
 
 
-def _row(index: str, listed: Listed) -> tuple[object, ...]:
-    state = "CURRENT" if listed.is_current else ""
-    manifest = listed.manifest
-    if manifest is None:
-        return index, listed.number, state, "damaged", "", "", "", "", ""
-    return (
-        index,
-        listed.number,
-        state,
-        f"{manifest.created_at:%Y-%m-%d %H:%M}Z",
-        manifest.space_id[:8],
-        f"{manifest.photos:,}",
-        f"{manifest.items:,}",
-        manifest.base.engine,
-        f"{manifest.changed_share:.1%}" if manifest.changed_share else "",
-    )
-
-
-def _listed_json(index: str, listed: Listed) -> dict[str, object]:
-    if listed.manifest is not None:
-        return _manifest_json(listed.manifest, listed.sha256)
-    return {
-        "index": index,
-        "generation": listed.number,
-        "manifest_sha256": listed.sha256,
-        "damaged": True,
-    }
-
-
 def _draft_json(draft: Draft) -> dict[str, object]:
     segment = draft.base
     return {
@@ -322,21 +275,4 @@ def _draft_json(draft: Draft) -> dict[str, object]:
             {"effort": point.effort, "recall": point.recall, "micros": point.micros}
             for point in segment.efforts
         ],
-    }
-
-
-def _manifest_json(manifest: Manifest, sha256: str) -> dict[str, object]:
-    age = datetime.now(UTC) - manifest.created_at
-    return {
-        "index": manifest.index,
-        "generation": manifest.number,
-        "manifest_sha256": sha256,
-        "space_id": manifest.space_id,
-        "created": manifest.created,
-        "age_seconds": round(age.total_seconds()),
-        "photos": manifest.photos,
-        "items": manifest.items,
-        "engine": manifest.base.engine,
-        "changed_share": round(manifest.changed_share, 4),
-        "parent": manifest.parent.number if manifest.parent else None,
     }

@@ -28,10 +28,14 @@ class Serving:
 
 @dataclass(frozen=True)
 class State:
-    """ready: False where nobody answers. trouble: the last refusal, or why there is no answer."""
+    """ready: False where nobody answers. pins: what stays whatever CURRENT says, and why.
+
+    trouble: the last refusal, or why there is no answer.
+    """
 
     ready: bool
     serving: Sequence[Serving] = ()
+    pins: Sequence[str] = ()
     trouble: str = ""
 
 
@@ -66,12 +70,21 @@ def search_state(replica: Replica) -> State:
         return State(False, trouble=_said(error))
     refused = status.refused[0] if status.refused else None
     trouble = f"{refused.index} {refused.generation}: {refused.reason}" if refused else ""
-    return State(status.ready, [_serving(one) for one in status.loaded], trouble)
+    pins = [_pin(one) for one in status.pinned]
+    return State(status.ready, [_serving(one) for one in status.loaded], pins, trouble)
 
 
 def _serving(loaded: admin_pb2.LoadedGeneration) -> Serving:
     created = loaded.create_time.ToDatetime(UTC) if loaded.create_time.seconds else None
     return Serving(loaded.space_id, loaded.index, loaded.generation, created, loaded.is_current)
+
+
+def _pin(pinned: admin_pb2.PinnedGeneration) -> str:
+    since = pinned.pin_time.ToDatetime(UTC)
+    return (
+        f"{pinned.index} is pinned to {pinned.generation} since {since:%Y-%m-%d %H:%M}Z: "
+        f"{pinned.reason}"
+    )
 
 
 def _healthy(admin_address: str) -> bool:

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 
 import click
 
 from lookalike_cli.addresses import Replica, Up
-from lookalike_cli.printing import json_option, print_json, print_table
+from lookalike_cli.printing import age, json_option, print_json, print_table
 from lookalike_cli.replicas import Serving, State, embedder_state, parse_replica, search_state
 from lookalike_cli.scrape import Pace, Samples, pace, scrape
 
@@ -135,6 +134,8 @@ def _print_troubles(lines: Sequence[Line]) -> None:
     if any(not one.is_current for line in lines for one in line.state.serving):
         click.echo("* CURRENT names another generation: it is being loaded, or was refused")
     for line in lines:
+        for pin in line.state.pins:
+            click.echo(f"{line.service} {line.address}: {pin}")
         if line.state.trouble:
             last = "last refused " if line.state.serving else ""
             click.echo(f"{line.service} {line.address}: {last}{line.state.trouble}")
@@ -142,14 +143,4 @@ def _print_troubles(lines: Sequence[Line]) -> None:
 
 def _serving(one: Serving) -> tuple[str, str, str, str]:
     number = f"{one.generation}{'' if one.is_current else '*'}" if one.index else ""
-    return one.index, number, _age(one.created), one.space_id[:8]
-
-
-def _age(created: datetime | None) -> str:
-    if created is None:
-        return ""
-    seconds = (datetime.now(UTC) - created).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return one.index, number, age(one.created) if one.created else "", one.space_id[:8]

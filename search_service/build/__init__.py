@@ -2,6 +2,8 @@
 
 from search_service.build.build import BuildOptions, build
 from search_service.build.change import Changed, add, compact, remove, types_of
+from search_service.build.fleet import Fleet, Statuses, resolved
+from search_service.build.follow import Ending, Fate, Outcome, Patience, publish_and_follow
 from search_service.build.prune import prune
 from search_service.build.publish import (
     Listed,
@@ -18,10 +20,16 @@ from search_service.build.source import Source, SourceError, read_source
 __all__ = [
     "BuildOptions",
     "Changed",
+    "Ending",
+    "Fate",
+    "Fleet",
     "Listed",
+    "Outcome",
+    "Patience",
     "Published",
     "Source",
     "SourceError",
+    "Statuses",
     "add",
     "build",
     "compact",
@@ -30,9 +38,11 @@ __all__ = [
     "listing",
     "prune",
     "publish",
+    "publish_and_follow",
     "read_source",
     "release",
     "remove",
+    "resolved",
     "roll_back",
     "types_of",
 ]

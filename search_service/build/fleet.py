@@ -25,12 +25,12 @@ class Fleet:
     """
 
     def __init__(self, addresses: Callable[[], Sequence[str]]) -> None:
-        self._addresses = addresses
+        self.addresses = addresses
         self._channels: dict[str, grpc.Channel] = {}
 
     def statuses(self) -> Statuses:
         """What each replica says of itself, asked all at once; None where nobody answers."""
-        addresses = list(dict.fromkeys(self._addresses()))
+        addresses = list(dict.fromkeys(self.addresses()))
         with ThreadPoolExecutor(max(1, len(addresses))) as pool:
             return dict(zip(addresses, pool.map(self._status, addresses), strict=True))
 

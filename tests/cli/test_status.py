@@ -35,7 +35,7 @@ def test_json_has_every_replica(lookalike_command, replica, option, printed):
 
     replicas = printed(result)["replicas"]
     assert [one["address"] for one in replicas] == [replica.address] * 2
-    assert replicas[0]["state"] == {"ready": True, "serving": [], "trouble": ""}
+    assert replicas[0]["state"] == {"ready": True, "serving": [], "pins": [], "trouble": ""}
     assert replicas[0]["pace"]["calls_per_second"] == 0.0
 
 
