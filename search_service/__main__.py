@@ -56,6 +56,7 @@ def serve(config: SearchConfig) -> None:
         metrics,
         indexes=config.indexes,
         on_look=admit,
+        max_mapped_bytes=config.max_mapped_bytes,
         jitter_seconds=config.jitter_seconds,
     )
     search = SearchServicer(catalog, metrics)

@@ -30,6 +30,14 @@ class SearchConfig(ServerConfig):
     required: tuple[str, ...] = setting(
         (), doc="The indexes without which the replica is not ready; no other index gates it."
     )
+    max_mapped_bytes: int | None = setting(
+        None,
+        minimum=1,
+        doc="The most bytes of files to map, all indexes together; an old generation counts until "
+        "the new one has taken its place, blobs that both have count once. What would go over it "
+        "is refused (`over_budget`) and tried again every 30 s. The first of INDEXES are loaded "
+        "first. Empty: no limit but the machine's memory.",
+    )
     poll_seconds: float = setting(
         1.0, minimum=0.05, maximum=3600, doc="How often CURRENT is looked at."
     )

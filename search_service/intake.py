@@ -49,15 +49,17 @@ class RefusedError(Exception):
 class Intake:
     """Makes generations of what a store holds, by way of this replica's cache."""
 
-    def __init__(self, store: Store, cache: Cache) -> None:
+    def __init__(self, store: Store, cache: Cache, max_mapped_bytes: int | None = None) -> None:
         self._store = store
         self._cache = cache
+        self._max_mapped_bytes = max_mapped_bytes
         self._mapped: WeakSet[MappedSegment] = WeakSet()  # as long as a generation holds them
         self._passed: set[str] = set()  # by manifest_sha256: the way back asks nothing twice
 
     def load(self, index: str, entry: Entry) -> Generation:
         """A generation ready to serve; RefusedError says what is wrong with it."""
         manifest, path = self._manifest(index, entry)
+        self._check_budget(manifest)
         self._check_room(manifest)
         try:
             self._cache.fetch(self._store, manifest)
@@ -114,6 +116,22 @@ class Intake:
             return self._store.read(key)
         except OSError as error:
             raise RefusedError("manifest_unreadable", f"{key}: got {error}", passing=True) from None
+
+    def _check_budget(self, manifest: Manifest) -> None:
+        """What is mapped here, of whatever index, with what this adds; shared blobs count once."""
+        if self._max_mapped_bytes is None:
+            return
+        blobs = manifest.blobs()
+        for part in self._mapped:
+            blobs |= {blob.sha256: blob for blob in part.about.blobs.values()}
+        total = sum(blob.bytes for blob in blobs.values())
+        if total > self._max_mapped_bytes:
+            raise RefusedError(
+                "over_budget",
+                f"mapped bytes: expected at most {self._max_mapped_bytes} for all that is served "
+                f"and this generation, got {total}",
+                passing=True,
+            )
 
     def _check_room(self, manifest: Manifest) -> None:
         """Old and new are served side by side for a moment: both need their room."""

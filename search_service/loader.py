@@ -63,11 +63,12 @@ class Loader:
         *,
         indexes: Sequence[str],
         on_look: Callable[[], None],
+        max_mapped_bytes: int | None = None,
         jitter_seconds: float = 0.0,
     ) -> None:
         self._store = store
         self._cache = cache
-        self._intake = Intake(store, cache)
+        self._intake = Intake(store, cache, max_mapped_bytes)
         self._catalog = catalog
         self._metrics = metrics
         self._indexes = tuple(indexes)

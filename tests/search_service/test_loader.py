@@ -152,6 +152,47 @@ def test_two_spaces_stand_side_by_side_in_the_order_of_current(start, store, bui
     assert replica.look() == [(SPACE, 2)]
 
 
+def test_what_would_exceed_the_budget_is_refused_and_what_is_served_stays(start, store, builds):
+    first = publish(store, "dresses", builds[0]).manifest.mapped_bytes
+    replica = start(max_mapped_bytes=2 * first)
+    assert replica.look() == [(SPACE, 1)]
+
+    second = publish(store, "dresses", builds[1])
+    assert replica.look() == [(SPACE, 1)]
+    assert replica.reasons() == [(2, "over_budget")]
+    assert replica.loader.refusals[0].message == (
+        f"mapped bytes: expected at most {2 * first} for all that is served and this generation, "
+        f"got {first + second.manifest.mapped_bytes}"
+    )
+    # It is not quarantined: with room enough, the same generation passes.
+    roomy = start(max_mapped_bytes=first + second.manifest.mapped_bytes, cache="other")
+    assert roomy.look() == [(SPACE, 2)]
+
+
+def test_blobs_that_two_generations_share_count_once(start, store, builds):
+    first = publish(store, "dresses", builds[0]).manifest
+    replica = start(max_mapped_bytes=first.mapped_bytes)
+    assert replica.look() == [(SPACE, 1)]
+
+    again = publish(store, "dresses", builds[0]).manifest
+    assert again.blobs() == first.blobs()
+    assert replica.look() == [(SPACE, 2)]
+
+
+def test_the_first_indexes_of_the_list_take_the_budget(start, store, builds):
+    for index in ("bags", "coats", "dresses"):
+        size = publish(store, index, builds[0]).manifest.mapped_bytes
+    for index, built in (("coats", builds[1]), ("dresses", builds[2])):
+        publish(store, index, built)
+    replica = start(indexes=("dresses", "bags", "coats"), max_mapped_bytes=5 * size // 2)
+
+    assert replica.look() == [(SPACE, 2)]
+    assert replica.serves("bags") == [(SPACE, 1)]
+    # Its ancestor's files are mapped for "bags" already, and so cost nothing.
+    assert replica.serves("coats") == [(SPACE, 1)]
+    assert [each.index for each in replica.loader.refusals] == ["coats"]
+
+
 def test_a_flipped_byte_is_refused_once_and_tried_again_when_asked(start, store, builds):
     replica = start()
     publish(store, "dresses", builds[0])
