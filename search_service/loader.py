@@ -247,6 +247,8 @@ class Loader:
         if current is None:
             return
         current = with_pins(index, current, self.pins)
+        if index in self._tried and self._tried[index].sha256 not in _manifests(current):
+            del self._tried[index]  # it would count against the budget
         loaded = {entry.space_id: self._load_or_refuse(index, entry) for entry in current.serving}
         self._promote(index, current, loaded)
         self._tried.pop(index, None)
@@ -305,6 +307,7 @@ class Loader:
     def _try(self, index: str, entry: Entry) -> Refusal | None:
         if self._here(index, entry):
             return None
+        self._tried.pop(index, None)
         try:
             self._tried[index] = self._load(index, entry)
         except RefusedError as refused:

@@ -24,7 +24,7 @@ from search_service.build.publish import (
 from search_service.manifest import current_key
 from search_service.store import Store
 
-# Of the mean over 200 samples at recall@10 0.99 the standard error is about 0.003.
+# The standard error of recall@10 0.99 over 200 samples: sqrt(0.99 * 0.01 / 10 / 200) = 0.0022.
 RECALL_SAMPLES = 200
 RECALL_MARGIN = 0.02
 

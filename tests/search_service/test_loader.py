@@ -452,8 +452,7 @@ def test_a_generation_tried_dark_is_not_served_but_kept_for_its_promotion(start,
     publish(store, "dresses", builds[0])
     replica = start()
     replica.look()
-    hold(store, "dresses", "a try first")
-    written = publish(store, "dresses", builds[1])
+    written = publish(store, "dresses", builds[1], serve=False)
 
     assert replica.loader.try_dark("dresses", entry_of(written)) is None
     assert replica.serves() == [(SPACE, 1)]
@@ -467,8 +466,7 @@ def test_what_a_try_finds_wrong_is_said_and_tried_again_only_by_a_try(start, sto
     publish(store, "dresses", builds[0])
     replica = start()
     replica.look()
-    hold(store, "dresses", "a try first")
-    bad = publish(store, "dresses", builds[1])
+    bad = publish(store, "dresses", builds[1], serve=False)
     flip(store, bad.manifest.segments[0].blobs["vectors"])
 
     refusal = replica.loader.try_dark("dresses", entry_of(bad))
@@ -481,6 +479,18 @@ def test_what_a_try_finds_wrong_is_said_and_tried_again_only_by_a_try(start, sto
     assert replica.look() == [(SPACE, 1)]
     assert replica.loader.try_dark("dresses", entry_of(bad)) is None
     assert replica.look(again=True) == [(SPACE, 2)]
+
+
+def test_what_was_tried_and_then_passed_over_leaves_its_place_in_the_budget(start, store, builds):
+    first = publish(store, "dresses", builds[0])
+    room = first.manifest.mapped_bytes * 5 // 2  # for two, not for three
+    replica = start(max_mapped_bytes=room)
+    replica.look()
+    tried = publish(store, "dresses", builds[1], serve=False)
+    assert replica.loader.try_dark("dresses", entry_of(tried)) is None
+    publish(store, "dresses", builds[2])
+
+    assert replica.look() == [(SPACE, 3)]
 
 
 def test_a_pin_needs_no_store_and_holds_against_current_a_restart_and_a_prune(start, store, builds):
