@@ -1,12 +1,12 @@
 """What comes of a query."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from search_service.segments import AttributeValue
 
 
-@dataclass(frozen=True)
-class PhotoHit:
+class PhotoHit(NamedTuple):
     photo_id: str
     distance: float  # Euclidean, between vectors of length 1
 
@@ -15,8 +15,7 @@ class PhotoHit:
         return max(0.0, 1.0 - self.distance * self.distance / 2.0)
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     item_id: str
     photos: tuple[PhotoHit, ...]  # the nearest first
     attributes: dict[str, AttributeValue]

@@ -139,8 +139,8 @@ class Generation:
 
     def _ranking(self, probe: Probe, found: list[Rows], rules: Rules) -> Ranking:
         """What was found, by item, less what may not be a hit whatever else is."""
-        rows = self.segments.by_id(np.unique(np.concatenate(found)))
-        ranking = rank(self.segments, rows, probe.vectors)
+        rows = np.sort(found[0]) if len(found) == 1 else np.unique(np.concatenate(found))
+        ranking = rank(self.segments, self.segments.by_id(rows), probe.vectors)
         if len(probe.left_out):
             ranking = ranking.without(probe.left_out)
         if rules.options.minimum_similarity:

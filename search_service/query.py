@@ -15,6 +15,8 @@ from search_service.manifest import SHA256
 
 MAX_QUERIES = 256
 MAX_EXAMPLES = 16  # of each kind
+# Lengths whose squares float32 holds with room; the squares of others need float64.
+_ORDINARY = (1e-12, 1e12)
 
 
 @dataclass(frozen=True)
@@ -158,13 +160,17 @@ def read_vector(target: ByVector, dimension: int) -> Vectors:
             expected=str(dimension),
             got=f"{len(target.values) / 4:g}",
         )
-    with np.errstate(invalid="ignore"):  # a signalling NaN is one of those refused below
-        vector = np.frombuffer(target.values, "<f4").astype(np.float64)
-    length = float(np.linalg.norm(vector))
+    vector = np.frombuffer(target.values, "<f4")
+    length = math.sqrt(np.vdot(vector, vector))
+    if not _ORDINARY[0] < length < _ORDINARY[1]:
+        with np.errstate(invalid="ignore"):  # a signalling NaN is one of those refused below
+            vector = vector.astype(np.float64)
+        length = float(np.linalg.norm(vector))
     if not math.isfinite(length) or length == 0.0:
         raise UnusableVector(
             f"{target.field}: expected finite numbers that are not all 0, "
             f"got {'zeros' if length == 0.0 else 'NaN or infinity'}",
             field=target.field,
         )
-    return (vector / length).astype(np.float32)
+    unit: Vectors = (vector / length).astype(np.float32, copy=False)
+    return unit

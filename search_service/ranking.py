@@ -47,9 +47,10 @@ def rank(segments: Segments, rows: Rows, queries: Vectors) -> Ranking:
     far = distances(segments.vectors, rows, queries)
     order = np.argsort(far, kind="stable")
     items = segments.items_of(rows[order])
-    first = np.sort(np.unique(items, return_index=True)[1])
-    chosen = order[first]
-    return Ranking(items[first], rows[chosen], far[chosen])
+    if segments.row_numbers > segments.item_numbers:
+        first = np.sort(np.unique(items, return_index=True)[1])
+        items, order = items[first], order[first]
+    return Ranking(items, rows[order], far[order])
 
 
 def distances(vectors: Vectors | Stacked, rows: Rows, queries: Vectors) -> Vectors:
@@ -68,9 +69,14 @@ def similarities(distances: Vectors) -> Vectors:
 
 def _compared(vectors: Vectors, queries: Vectors) -> Vectors:
     # The difference rather than 2 - 2 cos: that loses the distances below 4e-4 to rounding.
-    squares = np.full(len(vectors), np.inf, np.float32)
-    for query in queries:
+    squares = _squares(vectors, queries[0])
+    for query in queries[1:]:
         calls.check_caller()
-        differences = vectors - query
-        np.minimum(squares, np.einsum("ij,ij->i", differences, differences), out=squares)
+        np.minimum(squares, _squares(vectors, query), out=squares)
     return np.sqrt(squares)
+
+
+def _squares(vectors: Vectors, query: Vectors) -> Vectors:
+    differences = vectors - query
+    squares: Vectors = np.vecdot(differences, differences)
+    return squares

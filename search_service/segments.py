@@ -41,6 +41,10 @@ class Segments:
         )
         self.row_numbers = len(self.vectors)  # dead rows among them
         self.item_numbers = len(self._items)
+        self._items_of_rows: Rows | None = None  # where each item has one photo
+        if self.row_numbers > self.item_numbers:
+            counts = np.diff(self.first_rows, append=self.row_numbers)
+            self._items_of_rows = np.repeat(np.arange(self.item_numbers), counts)
         self.dead = dead
         self._dead = _padded(dead, self.item_numbers)
         self.live_rows: Mask | None = None if dead is None else self.rows_of_items(~self._dead)
@@ -61,7 +65,7 @@ class Segments:
 
     def items_of(self, rows: Rows) -> Rows:
         """The item number of each row."""
-        return np.searchsorted(self.first_rows, rows, side="right") - 1
+        return rows if self._items_of_rows is None else self._items_of_rows[rows]
 
     def rows_of(self, item: int) -> range:
         """The rows of an item's photos."""

@@ -35,7 +35,7 @@ def ask(generation, vector, k=10, recall=1.0):
 def verified(generation):
     """Through the eyes of a replica: the structure, then the golden queries."""
     manifest, (part,) = generation.manifest, generation.segments.parts
-    folder = Path(part.vectors.filename).parent
+    folder = Path(part.vectors.base.filename).parent
     check(manifest, folder)
     golden = GoldenQueries.read(
         folder / manifest.base.blobs["golden"].sha256, manifest.base.golden, manifest.dimension
