@@ -16,11 +16,14 @@ from search_service.admin_servicer import IndexAdminServicer
 from search_service.cache import Cache
 from search_service.catalog import Catalog
 from search_service.config import PREFIX, SIBLINGS, SearchConfig
+from search_service.live_recall import LiveRecall
 from search_service.loader import Loader
 from search_service.manifest import NAME
-from search_service.metrics import SearchMetrics
+from search_service.metrics import LiveRecallGauges, SearchMetrics
+from search_service.residency import Residency
 from search_service.servicer import SearchServicer
 from search_service.store import Store, StoreError
+from search_service.vitals import Vitals
 
 
 def main() -> int:
@@ -41,6 +44,9 @@ def serve(config: SearchConfig) -> None:
     registry = CollectorRegistry()
     catalog = Catalog()
     metrics = SearchMetrics(registry, catalog)
+    vitals = Vitals()
+    registry.register(LiveRecallGauges(catalog, vitals))
+    registry.register(Residency(catalog, cache.folder))
     ready = threading.Event()
 
     def admit() -> None:
@@ -59,8 +65,14 @@ def serve(config: SearchConfig) -> None:
         max_mapped_bytes=config.max_mapped_bytes,
         jitter_seconds=config.jitter_seconds,
     )
-    search = SearchServicer(catalog, metrics)
-    admin = IndexAdminServicer(loader, version=version("lookalike"), is_ready=ready.is_set)
+    live_recall = LiveRecall(
+        vitals,
+        metrics,
+        every=config.live_recall_every,
+        cpu_share=config.live_recall_cpu_share,
+    )
+    search = SearchServicer(catalog, metrics, vitals, live_recall, ease_from=config.ease_from)
+    admin = IndexAdminServicer(loader, vitals, version=version("lookalike"), is_ready=ready.is_set)
     server = Server(
         config,
         "search",
@@ -81,10 +93,13 @@ def serve(config: SearchConfig) -> None:
     server.start()
     server.catch_signals()
     stopping = threading.Event()
-    polling = threading.Thread(
-        target=loader.run, args=(stopping, config.poll_seconds), name="loader", daemon=True
-    )
-    polling.start()
+    for thread in (
+        threading.Thread(
+            target=loader.run, args=(stopping, config.poll_seconds), name="loader", daemon=True
+        ),
+        threading.Thread(target=live_recall.run, args=(stopping,), name="live recall", daemon=True),
+    ):
+        thread.start()
     server.run_until_signal()
     stopping.set()
 

@@ -38,6 +38,26 @@ class SearchConfig(ServerConfig):
         "is refused (`over_budget`) and tried again every 30 s. The first of INDEXES are loaded "
         "first. Empty: no limit but the machine's memory.",
     )
+    ease_from: float = setting(
+        0.5,
+        minimum=0,
+        maximum=1,
+        doc="From this share of MAX_WAITING taken, calls are answered at a recall of 0.95 at most, "
+        "half-way from there to full at 0.90, and say so; exact and strict ones never. 1: none.",
+    )
+    live_recall_every: int = setting(
+        100,
+        minimum=0,
+        maximum=1_000_000,
+        doc="One of so many queries of the default accuracy is answered again exactly, to measure "
+        "the recall that callers get; 0: none.",
+    )
+    live_recall_cpu_share: float = setting(
+        0.02,
+        minimum=0.0001,
+        maximum=1,
+        doc="The most that measuring it may take, in cores; samples beyond are dropped.",
+    )
     poll_seconds: float = setting(
         1.0, minimum=0.05, maximum=3600, doc="How often CURRENT is looked at."
     )

@@ -9,6 +9,8 @@ from prometheus_client.registry import Collector
 
 from search_service.catalog import Catalog
 from search_service.generation import Answers
+from search_service.query import Options
+from search_service.vitals import Vitals
 
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 
@@ -28,6 +30,20 @@ class SearchMetrics:
             "lookalike_search_queries_total",
             "Queries answered, by index and engine; a batch counts each of its queries.",
             ["index", "engine"],
+            registry=registry,
+        )
+        self._eased = Counter(
+            "lookalike_search_eased_total",
+            "Calls answered at a lower recall than asked for because too many waited, by the "
+            "recall they got.",
+            ["index", "recall"],
+            registry=registry,
+        )
+        self._samples_dropped = Counter(
+            "lookalike_search_live_recall_dropped_total",
+            "Answers chosen as samples of live recall and not measured: busy (beyond the CPU "
+            "budget), gone (the generation is served no more) or failed.",
+            ["reason"],
             registry=registry,
         )
         self.swaps = Counter(
@@ -56,11 +72,43 @@ class SearchMetrics:
         )
         registry.register(_Generations(catalog))
 
-    def answered(self, answers: Answers) -> None:
+    def answered(self, options: Options, answers: Answers) -> None:
         index = answers.generation.manifest.index
+        if options.eased and any(answer.effort_lowered for answer in answers.answers):
+            self._eased.labels(index, f"{options.recall:.2f}").inc()
         self._queries.labels(index, answers.engine).inc(len(answers.answers))
         for stage in ("filter", "candidates", "rerank"):
             self._stage.labels(index, stage).observe(getattr(answers.stages, stage) / 1e9)
+
+    def sample_dropped(self, reason: str) -> None:
+        self._samples_dropped.labels(reason).inc()
+
+
+class LiveRecallGauges(Collector):
+    """The live recall of what is served, read when it is scraped."""
+
+    def __init__(self, catalog: Catalog, vitals: Vitals) -> None:
+        self._catalog = catalog
+        self._vitals = vitals
+
+    def collect(self) -> Iterable[Metric]:
+        recall = GaugeMetricFamily(
+            "lookalike_search_live_recall",
+            "Mean recall of the generation's sampled answers; absent without samples.",
+            labels=["index", "space_id"],
+        )
+        samples = GaugeMetricFamily(
+            "lookalike_search_live_recall_samples",
+            "How many of the generation's answers were sampled.",
+            labels=["index", "space_id"],
+        )
+        for index, generations in self._catalog.serving.generations.items():
+            for each in generations:
+                vital, at = self._vitals.of(each.sha256), [index, each.manifest.space_id]
+                samples.add_metric(at, vital.live_recall_samples)
+                if vital.live_recall is not None:
+                    recall.add_metric(at, vital.live_recall)
+        return recall, samples
 
 
 class _Generations(Collector):

@@ -1,5 +1,6 @@
 """The calls of lookalike.search.v1.SearchService: parse, ask, answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import grpc
@@ -11,12 +12,15 @@ from lookalike_kit import calls
 from lookalike_kit.errors import InvalidField
 from search_service.answer import Answer, Hit
 from search_service.catalog import Catalog
+from search_service.ease import eased
 from search_service.generation import Answers, Generation
+from search_service.live_recall import LiveRecall
 from search_service.manifest import AttributeKind, Quantiles
 from search_service.metrics import SearchMetrics
 from search_service.options import read_options
-from search_service.query import read_target, read_targets, space_of
+from search_service.query import Options, Target, read_target, read_targets, space_of
 from search_service.segments import AttributeValue, utc
+from search_service.vitals import Vitals
 
 MAX_ITEMS = 100
 MAX_PHOTOS_LISTED = 64
@@ -34,16 +38,25 @@ _TYPES: dict[AttributeKind, "pb.AttributeType.ValueType"] = {
 class SearchServicer(rpc.SearchServiceServicer):
     """Answers from whatever the catalog serves at the moment of the call."""
 
-    def __init__(self, catalog: Catalog, metrics: SearchMetrics) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        metrics: SearchMetrics,
+        vitals: Vitals,
+        live_recall: LiveRecall,
+        *,
+        ease_from: float,
+    ) -> None:
         self._catalog = catalog
         self._metrics = metrics
+        self._vitals = vitals
+        self._live_recall = live_recall
+        self._ease_from = ease_from
 
     def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
         target = read_target(request.query, "query")
         options = read_options(request.options, queries=1)
-        generation = self._catalog.current(request.index, space_of(target))
-        answers = generation.nearest([target], options)
-        self._metrics.answered(answers)
+        answers = self._nearest(request.index, [target], options)
         return pb.SearchResponse(
             hits=[_hit(hit) for hit in answers.answers[0].hits],
             answered=_answered(answers),
@@ -56,9 +69,7 @@ class SearchServicer(rpc.SearchServiceServicer):
     ) -> pb.SearchBatchResponse:
         targets = read_targets(list(request.queries), "queries")
         options = read_options(request.options, queries=len(targets))
-        generation = self._catalog.current(request.index, space_of(targets[0]))
-        answers = generation.nearest(targets, options)
-        self._metrics.answered(answers)
+        answers = self._nearest(request.index, targets, options)
         return pb.SearchBatchResponse(
             answers=[
                 pb.BatchAnswer(
@@ -77,11 +88,12 @@ class SearchServicer(rpc.SearchServiceServicer):
         if not 1 <= len(request.item_ids) <= MAX_ITEMS:
             raise InvalidField("item_ids", f"1 to {MAX_ITEMS} ids", f"{len(request.item_ids)}")
         generation = self._catalog.current(request.index, None)
-        found = (generation.segments.find_item(item_id) for item_id in request.item_ids)
-        return pb.GetItemsResponse(
-            items=[_item(generation, item) for item in found if item is not None],
-            generation=generation.manifest.number,
-        )
+        with self._vitals.watch(generation.sha256):
+            found = (generation.segments.find_item(item_id) for item_id in request.item_ids)
+            return pb.GetItemsResponse(
+                items=[_item(generation, item) for item in found if item is not None],
+                generation=generation.manifest.number,
+            )
 
     def ListIndexes(
         self, request: pb.ListIndexesRequest, context: grpc.ServicerContext
@@ -106,6 +118,16 @@ class SearchServicer(rpc.SearchServiceServicer):
         return pb.GetIndexResponse(
             index=request.index, served=[_served(generation) for generation in generations]
         )
+
+    def _nearest(self, index: str, targets: Sequence[Target], asked: Options) -> Answers:
+        generation = self._catalog.current(index, space_of(targets[0]))
+        options = eased(asked, calls.pressure(), self._ease_from)
+        with self._vitals.watch(generation.sha256):
+            answers = generation.nearest(targets, options)
+        self._vitals.answered(generation.sha256, len(targets))
+        self._metrics.answered(options, answers)
+        self._live_recall.answered(targets, options, answers)
+        return answers
 
 
 def _hit(hit: Hit) -> pb.Hit:

@@ -15,7 +15,7 @@ _BLOCK = 65_536
 _QUERIES = 64
 # So few are compared without BLAS, whose threads take every core and wait for one another there:
 # one query over 200,000 x 512 takes 13 ms of CPU instead of 33, four 50 instead of 140.
-_FEW = 4
+FEW = 4
 
 
 class Stacked:
@@ -88,7 +88,7 @@ def _best(
 
 def _products(queries: Vectors, block: Vectors) -> Iterable[Vectors]:
     """The scalar products with each of the block's vectors, query by query."""
-    if len(queries) <= _FEW:
+    if len(queries) <= FEW:
         return (np.vecdot(block, query) for query in queries)
     return queries @ block.T
 

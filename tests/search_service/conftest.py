@@ -19,9 +19,11 @@ from lookalike_kit.server import Registration, Server, ServerConfig
 from search_service.build import BuildOptions, Source, build, publish
 from search_service.catalog import Catalog
 from search_service.generation import Generation
+from search_service.live_recall import LiveRecall
 from search_service.metrics import SearchMetrics
 from search_service.servicer import SearchServicer
 from search_service.store import Store
+from search_service.vitals import Vitals
 
 SPACE = "a" * 64
 OTHER_SPACE = "b" * 64
@@ -164,8 +166,10 @@ class Refused:
 class Served:
     """A server over a catalog, in this process, on a real port."""
 
+    address: str
     stub: Any
     registry: CollectorRegistry
+    vitals: Vitals
 
     def refused(self, call: Callable[..., Any], request: Any) -> Refused:
         with pytest.raises(grpc.RpcError) as error:
@@ -185,30 +189,34 @@ def refusal(error: Any) -> Refused:
     return Refused(error.code(), info.reason, error.details(), dict(info.metadata), fields)
 
 
-def serve(catalog: Catalog) -> Iterator[Served]:
-    registry = CollectorRegistry()
-    servicer = SearchServicer(catalog, SearchMetrics(registry, catalog))
+def serve(catalog: Catalog, **settings: int) -> Iterator[Served]:
+    registry, vitals = CollectorRegistry(), Vitals()
+    metrics = SearchMetrics(registry, catalog)
+    live_recall = LiveRecall(vitals, metrics, every=0, cpu_share=1.0)
+    servicer = SearchServicer(catalog, metrics, vitals, live_recall, ease_from=0.5)
     name = pb.DESCRIPTOR.services_by_name["SearchService"].full_name
     any_port = "127.0.0.1:0"
     server = Server(
-        ServerConfig(address=any_port, admin_address=any_port, metrics_address=any_port),
+        ServerConfig(
+            address=any_port, admin_address=any_port, metrics_address=any_port, **settings
+        ),
         "search",
         registry,
         [Registration(name, lambda to: rpc.add_SearchServiceServicer_to_server(servicer, to))],
     )
     addresses = server.start()
     with grpc.insecure_channel(addresses.address) as channel:
-        yield Served(rpc.SearchServiceStub(channel), registry)
+        yield Served(addresses.address, rpc.SearchServiceStub(channel), registry, vitals)
     server.stop(drain_seconds=0)
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Callable[[Catalog], Served]]:
-    """serving(catalog): a server that answers from it until the module ends."""
+def serving() -> Iterator[Callable[..., Served]]:
+    """serving(catalog, threads=…): a server that answers from it until the module ends."""
     running: list[Iterator[Served]] = []
 
-    def start(catalog: Catalog) -> Served:
-        running.append(serve(catalog))
+    def start(catalog: Catalog, **settings: int) -> Served:
+        running.append(serve(catalog, **settings))
         return next(running[-1])
 
     yield start
