@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import grpc
 from lookalike.search.v1 import admin_pb2 as pb
@@ -16,28 +16,10 @@ from search_service.manifest import NAME, SHA256, Entry
 from search_service.pins import Pin
 from search_service.refusals import Refusal
 from search_service.servicer import timestamp
+from search_service.vitals import Vital, Vitals
 
 _MAX_REASON = 500
 Result = TypeVar("Result")
-
-
-class Vital(Protocol):
-    """How a generation fares; live_recall: None where nothing was sampled."""
-
-    @property
-    def live_recall(self) -> float | None: ...
-    @property
-    def live_recall_samples(self) -> int: ...
-    @property
-    def queries(self) -> int: ...
-    @property
-    def internal_errors(self) -> int: ...
-
-
-class Vitals(Protocol):
-    """How each generation fares, by the SHA-256 of its manifest."""
-
-    def of(self, sha256: str) -> Vital: ...
 
 
 class IndexAdminServicer(rpc.IndexAdminServiceServicer):
@@ -46,7 +28,7 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
     def __init__(
         self,
         loader: Loader,
-        vitals: Vitals | None = None,
+        vitals: Vitals,
         *,
         version: str,
         is_ready: Callable[[], bool],
@@ -103,23 +85,16 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
 
     def _status(self) -> pb.GetStatusResponse:
         return pb.GetStatusResponse(
-            loaded=[self._loaded(each) for each in self._loader.served()],
+            loaded=[
+                _loaded(each, self._vitals.of(each.generation.sha256))
+                for each in self._loader.served()
+            ],
             refused=[_refused(each) for each in self._loader.refusals],
             pinned=[_pinned(each) for each in self._loader.pins],
             ready=self._is_ready(),
             version=self._version,
             start_time=timestamp(self._started),
         )
-
-    def _loaded(self, promoted: Promoted) -> pb.LoadedGeneration:
-        loaded = _loaded(promoted)
-        if self._vitals is not None:
-            vital = self._vitals.of(promoted.generation.sha256)
-            loaded.live_recall = vital.live_recall or 0.0
-            loaded.live_recall_samples = vital.live_recall_samples
-            loaded.queries = vital.queries
-            loaded.internal_errors = vital.internal_errors
-        return loaded
 
 
 def _entry(request: pb.TryRequest | pb.PinRequest) -> Entry:
@@ -139,7 +114,7 @@ def _entry(request: pb.TryRequest | pb.PinRequest) -> Entry:
     )
 
 
-def _loaded(promoted: Promoted) -> pb.LoadedGeneration:
+def _loaded(promoted: Promoted, vital: Vital) -> pb.LoadedGeneration:
     manifest = promoted.generation.manifest
     return pb.LoadedGeneration(
         index=manifest.index,
@@ -153,6 +128,10 @@ def _loaded(promoted: Promoted) -> pb.LoadedGeneration:
         mapped_bytes=manifest.mapped_bytes,
         is_current=promoted.is_current,
         is_pinned=promoted.is_pinned,
+        live_recall=vital.live_recall or 0.0,
+        live_recall_samples=vital.live_recall_samples,
+        queries=vital.queries,
+        internal_errors=vital.internal_errors,
     )
 
 

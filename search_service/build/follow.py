@@ -235,7 +235,7 @@ class _Following:
         for address, status in statuses.items():
             loaded = _loaded(status, self.published.sha256)
             if loaded and loaded.internal_errors:
-                said = f"{address} answered {loaded.internal_errors} calls with INTERNAL"
+                said = f"{address} ended {loaded.internal_errors} calls of it with INTERNAL"
                 return Trouble(Ending.INTERNAL_ERRORS, said)
             if not loaded and (refused := _refused(status, self.published.sha256)):
                 return Trouble(Ending.REFUSED, f"{address} refuses it: {_reason(refused)}")

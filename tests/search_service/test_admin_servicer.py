@@ -14,6 +14,7 @@ from search_service.loader import Promoted
 from search_service.manifest import Entry
 from search_service.pins import Pin
 from search_service.refusals import Refusal
+from search_service.vitals import Vitals
 
 NAMED = {"space_id": "a" * 64, "generation": 2, "manifest_sha256": "b" * 64}
 ENTRY = Entry(**NAMED)
@@ -59,7 +60,9 @@ def loader(opened, forest_build):
 
 @pytest.fixture
 def admin(loader):
-    return IndexAdminServicer(loader, version="1.2.3", is_ready=lambda: True)
+    vitals = Vitals()
+    vitals.answered(loader.generation.sha256, 64)
+    return IndexAdminServicer(loader, vitals, version="1.2.3", is_ready=lambda: True)
 
 
 def test_a_status_says_what_is_served_and_what_was_refused_and_why(admin, loader):
@@ -70,6 +73,7 @@ def test_a_status_says_what_is_served_and_what_was_refused_and_why(admin, loader
     assert (loaded.photo_count, loaded.item_count) == (1200, 400)
     assert loaded.manifest_sha256 == loader.generation.sha256
     assert loaded.mapped_bytes > 1200 * 32 * 4
+    assert (loaded.queries, loaded.internal_errors, loaded.live_recall_samples) == (64, 0, 0)
     (refused,) = status.refused
     assert (refused.index, refused.generation, refused.reason) == ("shoes", 3, "hash_mismatch")
     (pinned,) = status.pinned

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,27 +20,10 @@ from search_service.catalog import Catalog
 from search_service.loader import Loader
 from search_service.metrics import SearchMetrics
 from search_service.store import Store
+from search_service.vitals import Vitals
 
 PATIENT = Patience(timeout_seconds=30, watch_seconds=0.1, poll_seconds=0.02)
 HASTY = Patience(timeout_seconds=2, watch_seconds=0, poll_seconds=0.02)
-
-
-@dataclass(frozen=True)
-class Vital:
-    live_recall: float | None = None
-    live_recall_samples: int = 0
-    queries: int = 0
-    internal_errors: int = 0
-
-
-@dataclass
-class Told:
-    """Vitals that a test sets."""
-
-    told: dict[str, Vital] = field(default_factory=lambda: defaultdict(Vital))
-
-    def of(self, sha256):
-        return self.told[sha256]
 
 
 class Replica:
@@ -50,7 +32,7 @@ class Replica:
     def __init__(self, store: Store, cache: Path) -> None:
         registry, catalog = CollectorRegistry(), Catalog()
         self.cache = cache
-        self.vitals = Told()
+        self.vitals = Vitals()
         self.catalog = catalog
         self.loader = Loader(
             store,
@@ -187,23 +169,26 @@ def test_what_one_replica_refuses_after_the_move_goes_back(follow, served, store
 def test_internal_errors_take_it_back(follow, served, store, replicas):
     def fail():
         (loaded,) = replicas[2].catalog.serving.generations["dresses"]
-        replicas[2].vitals.told[loaded.sha256] = Vital(internal_errors=2)
+        with suppress(ZeroDivisionError), replicas[2].vitals.watch(loaded.sha256):
+            raise ZeroDivisionError
 
     done = follow(told=when("served by", fail))
 
     assert (done.ending, done.fate) == (Ending.INTERNAL_ERRORS, Fate.MOVED_BACK)
-    assert f"{replicas[2].address} answered 2 calls with INTERNAL" in done.message
+    assert f"{replicas[2].address} ended 1 calls of it with INTERNAL" in done.message
     assert current(store) == served
 
 
 def test_a_lower_live_recall_takes_it_back_once_enough_was_sampled(follow, served, store, replicas):
     before = read_current(store, "dresses")[1].serving[0].manifest_sha256
     for each in replicas:
-        each.vitals.told[before] = Vital(live_recall=0.99, live_recall_samples=100)
+        for _ in range(100):
+            each.vitals.sampled(before, 0.99)
 
     def fall(samples):
         (loaded,) = replicas[0].catalog.serving.generations["dresses"]
-        replicas[0].vitals.told[loaded.sha256] = Vital(0.96, samples)
+        for _ in range(samples):
+            replicas[0].vitals.sampled(loaded.sha256, 0.96)
 
     done = follow(told=when("served by", lambda: fall(200)))
 
