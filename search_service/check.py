@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib.format import open_memmap
 
+from search_service.engines.graph_file import check_graph
 from search_service.engines.structure import check_forest
 from search_service.golden import GoldenQueries
 from search_service.manifest import (
@@ -28,7 +29,7 @@ from search_service.manifest import (
     digest,
     encode,
 )
-from search_service.segment import ATTRIBUTE, blob_paths, read_dead, read_table
+from search_service.segment import ATTRIBUTE, MappedSegment, blob_paths, read_dead, read_table
 
 _ROWS_A_LOOK = 65_536
 # The years 1 to 9999, which a google.protobuf.Timestamp can say.
@@ -64,12 +65,18 @@ def _check_segment(segment: Segment, manifest: Manifest, folder: Path) -> None:
     _check_photos(_table(paths["photos"], "photos"), segment.photos)
     _check_items(_table(paths["items"], "items"), segment, manifest.attributes)
     _table(paths["golden"], "golden queries")
-    GoldenQueries.read(paths["golden"], segment.golden, manifest.dimension)
+    golden = GoldenQueries.read(paths["golden"], segment.golden, manifest.dimension)
     if segment.width:
         _check_projection(paths["projection"], manifest.dimension, segment.width)
+    width = segment.width or manifest.dimension
     if segment.engine == "annoy":
-        width = segment.width or manifest.dimension
         check_forest(paths["forest"], width, segment.photos, segment.trees)
+    if segment.engine == "graph":
+        check_graph(paths["graph"], width, segment.photos)
+        # What the look missed, if anything, is met here first: in a process that nobody asks.
+        part = MappedSegment(segment, manifest, folder)
+        for point in (segment.efforts[0], segment.efforts[-1]):
+            golden.recalls(part, point)
 
 
 def _check_vectors(path: Path, photos: int, dimension: int) -> None:

@@ -5,6 +5,7 @@ order, an item's photos are a range, and an id is found by bisection (10 us amon
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ import pyarrow as pa
 from numpy.lib.format import open_memmap
 
 from search_service.engines import Engine, Rows, Vectors
-from search_service.engines.exact import Exact
-from search_service.engines.forest import Forest
+from search_service.engines.opening import open_engine
 from search_service.manifest import Blob, Draft, Segment
 
 ATTRIBUTE = "attribute."  # the prefix of attribute columns in the items table
@@ -34,7 +34,9 @@ class MappedSegment:
         self.projection: Vectors | None = None
         if segment.width:
             self.projection = np.asarray(open_memmap(paths["projection"], mode="r"))
-        self.engine = _open_engine(self, draft.dimension, paths)
+        self.engine: Engine = open_engine(segment.engine, paths, self.vectors, self.projection)
+
+        self.effort_for = cache(segment.effort_for)
 
     def is_one_of(self, draft: Draft) -> bool:
         """Whether that generation has this very segment."""
@@ -56,9 +58,3 @@ def read_dead(path: Path, items: int) -> np.ndarray:
 def blob_paths(blobs: Mapping[str, Blob], folder: Path) -> dict[str, Path]:
     """Where a replica keeps each role's file."""
     return {role: folder / blob.sha256 for role, blob in blobs.items()}
-
-
-def _open_engine(segment: MappedSegment, dimension: int, paths: Mapping[str, Path]) -> Engine:
-    if segment.about.engine == "exact":
-        return Exact(segment.vectors)
-    return Forest(paths["forest"], dimension, segment.projection)

@@ -1,9 +1,10 @@
 """Vectors in, a published generation out. Serving never imports this."""
 
-from search_service.build.build import BuildOptions, build
+from search_service.build.build import build
 from search_service.build.change import Changed, add, compact, remove, types_of
 from search_service.build.fleet import Fleet, Statuses, resolved
 from search_service.build.follow import Ending, Fate, Outcome, Patience, publish_and_follow
+from search_service.build.options import BuildOptions
 from search_service.build.prune import prune
 from search_service.build.publish import (
     Listed,

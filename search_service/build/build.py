@@ -2,30 +2,26 @@
 
 import shutil
 import tempfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import file_digest
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
+from search_service.build.options import BuildOptions
 from search_service.build.source import SortedRows, Source, SourceError, sort_rows
 from search_service.build.spread import random_pairs, same_item_pairs
-from search_service.build.tune import WIDTHS, Choice, choose
+from search_service.build.tune import Choice, choose, tries
 from search_service.check import ARROW_TYPES
-from search_service.engines import Vectors
 from search_service.engines.exact import nearest_rows
-from search_service.engines.forest import MIN_ROWS
 from search_service.golden import TIES, GoldenQueries
 from search_service.manifest import (
     SCHEMA,
     AttributeSpec,
     Blob,
     Draft,
-    EngineName,
     Golden,
     Segment,
     encode,
@@ -34,25 +30,6 @@ from search_service.segment import ATTRIBUTE
 
 DRAFT = "draft.json"
 _NEIGHBOURS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildOptions:
-    """How to build. `auto` scans up to `exact_up_to` photos and plants a forest above."""
-
-    engine: EngineName | Literal["auto"] = "auto"
-    widths: tuple[int, ...] = WIDTHS
-    trees: int = 50
-    target_recall: float = 0.99
-    golden_queries: int = 500
-    exact_up_to: int = 2_000
-    seed: int = 0
-    threads: int = -1  # 1: the same bytes each time
-
-    @classmethod
-    def article(cls, classes: int) -> "BuildOptions":
-        """annoy as the article had it: all dimensions, one tree a class."""
-        return cls(engine="annoy", widths=(0,), trees=classes)
 
 
 def build(source: Source, out: Path, options: BuildOptions) -> Draft:
@@ -74,15 +51,14 @@ def build(source: Source, out: Path, options: BuildOptions) -> Draft:
 
 def write_draft(rows: SortedRows, space_id: str, folder: Path, options: BuildOptions) -> Draft:
     """Writes the files of a generation of one segment into a folder that exists."""
-    engine = _engine(len(rows.vectors), options)
     golden = draw_golden(rows, options.golden_queries, options.seed)
-    choice = _plant(rows.vectors, golden, folder, options) if engine == "annoy" else None
+    choice = _chosen(rows, golden, folder, options)
     return Draft(
         schema=SCHEMA,
         created=now(),
         space_id=space_id,
         dimension=rows.vectors.shape[1],
-        segments=(write_segment(rows, golden, engine, choice, folder),),
+        segments=(write_segment(rows, golden, choice, folder),),
         dead=None,
         attributes=tuple(
             AttributeSpec(name=name, kind=kind) for name, (kind, _) in rows.attributes.items()
@@ -100,15 +76,29 @@ def now() -> str:
 
 def versions() -> dict[str, str]:
     """What a build was made with."""
-    return {name: version(name) for name in ("lookalike", "annoy", "numpy", "pyarrow")}
+    found = {name: _version(name) for name in ("lookalike", "annoy", "usearch", "numpy", "pyarrow")}
+    return {name: known for name, known in found.items() if known}
 
 
-def _engine(count: int, options: BuildOptions) -> EngineName:
-    if options.engine == "exact" or count < MIN_ROWS:
-        return "exact"
-    if options.engine == "auto" and count <= options.exact_up_to:
-        return "exact"
-    return "annoy"
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _chosen(
+    rows: SortedRows, golden: GoldenQueries, folder: Path, options: BuildOptions
+) -> Choice | None:
+    """The engine whose files are in the folder afterwards; None: all vectors are compared."""
+    engines = options.engines(len(rows.vectors))
+    if not engines:
+        return None
+    work = folder / "tried"
+    tried = tries(rows.vectors, golden, work, engines, options)
+    choice = choose(tried, options.target_recall).moved(folder)
+    shutil.rmtree(work)
+    return choice
 
 
 def draw_golden(source: SortedRows, queries: int, seed: int) -> GoldenQueries:
@@ -140,27 +130,16 @@ def _own_rows(source: SortedRows, rows: np.ndarray) -> np.ndarray:
     return np.stack([ends[items], ends[items + 1]], axis=1)
 
 
-def _plant(vectors: Vectors, golden: GoldenQueries, folder: Path, options: BuildOptions) -> Choice:
-    return choose(
-        vectors,
-        golden,
-        folder,
-        widths=options.widths,
-        trees=options.trees,
-        target=options.target_recall,
-        seed=options.seed,
-        threads=options.threads,
-    )
-
-
 def write_segment(
     rows: SortedRows,
     golden: GoldenQueries,
-    engine: EngineName,
     choice: Choice | None,
     folder: Path,
 ) -> Segment:
-    """Writes a segment's files beside those of its engine, which are in the folder already."""
+    """Writes a segment's files beside those of its engine, which are in the folder already.
+
+    choice: None where all vectors are compared.
+    """
     golden.write(folder / "golden")
     np.save(folder / "vectors.npy", rows.vectors)
     (folder / "vectors.npy").rename(folder / "vectors")
@@ -170,7 +149,7 @@ def write_segment(
     return Segment(
         photos=len(rows.vectors),
         items=len(rows.item_ids),
-        engine=engine,
+        engine=choice.engine if choice else "exact",
         trees=choice.trees if choice else 0,
         width=choice.width if choice else 0,
         efforts=choice.efforts if choice else (),

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from search_service.build.build import (
-    BuildOptions,
     draw_golden,
     file_blob,
     now,
@@ -24,6 +23,7 @@ from search_service.build.build import (
     write_draft,
     write_segment,
 )
+from search_service.build.options import BuildOptions
 from search_service.build.publish import (
     Published,
     check_not_held,
@@ -32,7 +32,7 @@ from search_service.build.publish import (
     read_manifest,
     write_generation,
 )
-from search_service.build.rows import joined, live_rows, without
+from search_service.build.rows import all_live, joined, live_rows, without
 from search_service.build.source import (
     SortedRows,
     Source,
@@ -266,7 +266,7 @@ def _delta(
             seed=0,
             threads=-1,
         )
-    return write_segment(rows, golden, engine, choice, folder)
+    return write_segment(rows, golden, choice, folder)
 
 
 def _rebuild(store: Store, manifest: Manifest, threads: int) -> Published:
@@ -278,11 +278,7 @@ def _rebuild(store: Store, manifest: Manifest, threads: int) -> Published:
         threads=threads,
     )
     segments = Generation.open(manifest, "", store.root / "blobs").segments
-    live = [np.ones(len(part.items), np.bool_) for part in segments.parts]
-    if segments.dead is not None:
-        live[0] = ~segments.dead
-    parts = zip(segments.parts, live, strict=True)
-    rows = joined([live_rows(part, items, manifest) for part, items in parts])
+    rows = all_live(segments, manifest)
     with _folder(store) as folder:
         draft = write_draft(rows, manifest.space_id, folder, options)
         put_blobs(store, draft, folder)

@@ -1,11 +1,17 @@
-"""Principal directions: a forest over a few of them finds what one over all dimensions finds."""
+"""Principal directions: an engine over a few of them finds what one over all dimensions finds."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from search_service.engines import Vectors
+from search_service.engines.exact import nearest_rows
+from search_service.golden import GoldenQueries
 
 # Enough to estimate the covariance of 512 dimensions, and 0.4 s of work.
 _SAMPLE = 50_000
+# What a graph's candidates are compared to, and the queries that show whether these do.
+_DEPTH, _QUERIES = 30, 200
 
 
 def principal_directions(vectors: Vectors, width: int, *, seed: int) -> Vectors:
@@ -18,3 +24,32 @@ def principal_directions(vectors: Vectors, width: int, *, seed: int) -> Vectors:
     covariance = (centred.T @ centred).astype(np.float64)
     _, directions = np.linalg.eigh(covariance)
     return np.ascontiguousarray(directions[:, ::-1][:, :width], dtype=np.float32)
+
+
+def narrowest(
+    vectors: Vectors, golden: GoldenQueries, widths: Iterable[int], recall: float, *, seed: int
+) -> Vectors | None:
+    """The directions of the first of these widths that leave room for a recall; else of the last.
+
+    None: all dimensions, width 0.
+    """
+    projection = None
+    for width in widths:
+        projection = principal_directions(vectors, width, seed=seed) if width else None
+        if projection is None or most_recall(vectors, golden, projection) >= recall:
+            break
+    return projection
+
+
+def most_recall(vectors: Vectors, golden: GoldenQueries, projection: Vectors) -> float:
+    """The recall of the nearest in the projection: what no engine over it exceeds."""
+    projected = vectors @ projection
+    # The nearest to q are those of the greatest x.q - |x|^2 / 2: a product with one column more.
+    lengths = np.einsum("ij,ij->i", projected, projected) / -2
+    queries = golden.vectors[:_QUERIES] @ projection
+    found = nearest_rows(
+        np.column_stack([projected, lengths]),
+        np.column_stack([queries, np.ones(len(queries), np.float32)]),
+        min(_DEPTH + golden.most_own, len(vectors)),
+    )
+    return float(golden.recalls_of(vectors, found).mean())

@@ -10,6 +10,7 @@ from search_service.build.source import SortedRows
 from search_service.engines import Mask
 from search_service.manifest import Draft
 from search_service.segment import ATTRIBUTE, MappedSegment
+from search_service.segments import Segments
 
 
 def without(part: MappedSegment, item_ids: pa.Array) -> Mask:
@@ -34,6 +35,15 @@ def live_rows(part: MappedSegment, items: Mask, manifest: Draft) -> SortedRows:
             for each in manifest.attributes
         },
     )
+
+
+def all_live(segments: Segments, manifest: Draft) -> SortedRows:
+    """What a generation searches, as one."""
+    live = [np.ones(len(part.items), np.bool_) for part in segments.parts]
+    if segments.dead is not None:
+        live[0] = ~segments.dead
+    parts = zip(segments.parts, live, strict=True)
+    return joined([live_rows(part, items, manifest) for part, items in parts])
 
 
 def joined(parts: Sequence[SortedRows]) -> SortedRows:

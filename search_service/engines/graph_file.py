@@ -35,12 +35,12 @@ def check_graph(path: Path, width: int, rows: int) -> None:
     nodes_at = levels_at + 2 * rows
     if len(data) < nodes_at:
         raise FormatError(f"graph: expected more than {nodes_at} bytes, got {len(data)}")
-    if struct.unpack("<2I", data[:8]) != (rows, 2 * width):
+    if struct.unpack("<2I", bytes(data[:8])) != (rows, 2 * width):
         raise FormatError(f"graph: expected {rows} vectors of {2 * width} bytes, got others")
-    _check_head(_HEAD.unpack(data[vectors_end : vectors_end + _HEAD.size]), width, rows)
+    _check_head(_HEAD.unpack(bytes(data[vectors_end : vectors_end + _HEAD.size])), width, rows)
     _check_finite(data[8:vectors_end].view("<u2"))
     levels = data[levels_at:nodes_at].view("<i2").astype(np.int64)
-    _check_entry(_GRAPH_HEAD.unpack(data[levels_at - _GRAPH_HEAD.size : levels_at]), levels)
+    _check_entry(_GRAPH_HEAD.unpack(bytes(data[levels_at - _GRAPH_HEAD.size : levels_at])), levels)
     sizes = _NODE + _GROUND + _ABOVE * levels
     if len(data) != nodes_at + sizes.sum():
         raise FormatError("graph: expected its nodes to fill the file, got another size")

@@ -11,7 +11,6 @@ from search_service.build.build import DRAFT
 from search_service.check import check
 from search_service.golden import GoldenQueries
 from search_service.manifest import Draft, decode
-from search_service.plan import effort_for
 from search_service.query import ByVector, Options
 
 SPACE = "a" * 64
@@ -41,7 +40,7 @@ def verified(generation):
         folder / manifest.base.blobs["golden"].sha256, manifest.base.golden, manifest.dimension
     )
     golden.check_distances(part)
-    return float(np.mean(golden.recalls(part, effort_for(part.about, 0.99))))
+    return float(np.mean(golden.recalls(part, part.effort_for(0.99))))
 
 
 @pytest.mark.parametrize("engine", ["auto", "annoy", "exact"])
@@ -151,7 +150,7 @@ def test_a_build_leaves_its_files_and_a_draft_that_names_them(forest_build):
     assert {path.name for path in forest_build.iterdir()} == {*draft.base.blobs, DRAFT}
     assert (draft.base.photos, draft.base.items) == (1200, 400)
     assert draft.base.golden.queries == 40
-    assert set(draft.versions) == {"lookalike", "annoy", "numpy", "pyarrow"}
+    assert set(draft.versions) == {"lookalike", "annoy", "usearch", "numpy", "pyarrow"}
 
 
 def test_the_measured_curve_rises(forest_build):
