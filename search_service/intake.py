@@ -26,7 +26,6 @@ from search_service.manifest import (
     encode,
     manifest_key,
 )
-from search_service.plan import effort_for
 from search_service.room import available_memory_bytes
 from search_service.segment import MappedSegment
 from search_service.store import Store
@@ -185,7 +184,7 @@ class Intake:
             golden.check_distances(part)
         except FormatError as error:
             raise RefusedError("golden_queries", str(error)) from None
-        point = effort_for(about, 0.99)
+        point = about.effort_for(0.99)
         # By comparison nothing may be missed; an engine was measured by these very queries.
         floor = point.sure_recall - 1e-3 if point else 0.999
         recall = float(np.mean(golden.recalls(part, point)))

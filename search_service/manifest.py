@@ -77,6 +77,17 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     golden: Golden
     blobs: dict[str, Blob]  # by role, see ROLES
 
+    def effort_for(self, recall: float) -> EffortPoint | None:
+        """The least effort that surely reached the recall at the build; else the most.
+
+        None where no effort is needed: all vectors are compared.
+        """
+        if not self.efforts:
+            return None
+        return next(
+            (point for point in self.efforts if point.sure_recall >= recall), self.efforts[-1]
+        )
+
 
 ROLES: dict[EngineName, frozenset[str]] = {
     "annoy": frozenset({"forest"}),

@@ -1,6 +1,7 @@
 """What an SRE asks of a search replica."""
 
 from collections.abc import Iterable
+from functools import cache
 from time import time
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -12,6 +13,7 @@ from search_service.generation import Answers
 from search_service.query import Options
 from search_service.vitals import Vitals
 
+STAGES = ("filter", "candidates", "rerank")
 _STAGE_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 
 
@@ -71,14 +73,17 @@ class SearchMetrics:
             registry=registry,
         )
         registry.register(_Generations(catalog))
+        # Finding a metric by its labels takes 2 us, four times a call.
+        self._queries_of = cache(self._queries.labels)
+        self._stages_of = cache(lambda index: [self._stage.labels(index, each) for each in STAGES])
 
     def answered(self, options: Options, answers: Answers) -> None:
         index = answers.generation.manifest.index
         if options.eased and any(answer.effort_lowered for answer in answers.answers):
             self._eased.labels(index, f"{options.recall:.2f}").inc()
-        self._queries.labels(index, answers.engine).inc(len(answers.answers))
-        for stage in ("filter", "candidates", "rerank"):
-            self._stage.labels(index, stage).observe(getattr(answers.stages, stage) / 1e9)
+        self._queries_of(index, answers.engine).inc(len(answers.answers))
+        for stage, histogram in zip(STAGES, self._stages_of(index), strict=True):
+            histogram.observe(getattr(answers.stages, stage) / 1e9)
 
     def sample_dropped(self, reason: str) -> None:
         self._samples_dropped.labels(reason).inc()

@@ -7,7 +7,7 @@ import numpy as np
 
 from search_service.engines import Look, Mask
 from search_service.errors import RecallNotReached
-from search_service.manifest import EffortPoint, Segment
+from search_service.manifest import EffortPoint
 from search_service.rules import Rules
 from search_service.segments import Segments
 
@@ -63,7 +63,7 @@ def first_plan(index: str, segments: Segments, rules: Rules, allowed: Mask | Non
     scan = base.engine == "exact" or rules.options.recall == 1.0
     if scan or (allowed is not None and available <= SCAN_ROWS):
         return Plan(rows, available, (), needs.rows + needs.left_out + 10)
-    points = [effort_for(part.about, rules.options.recall) for part in segments.parts]
+    points = [part.effort_for(rules.options.recall) for part in segments.parts]
     short = [point for point in points if point and point.sure_recall < rules.options.recall]
     if short and rules.options.strict_recall:
         raise _not_reached(index, rules.options.recall, short[0])
@@ -99,17 +99,6 @@ def _needs(segments: Segments, rules: Rules, available: int) -> _Needs:
         left_out=round(len(rules.excluded) * photos_each),
         thinned=segments.row_numbers / max(available, 1),
     )
-
-
-def effort_for(segment: Segment, recall: float) -> EffortPoint | None:
-    """The least effort that surely reached the recall at the build; else the most.
-
-    None where no effort is needed: all vectors are compared.
-    """
-    efforts = segment.efforts
-    if not efforts:
-        return None
-    return next((point for point in efforts if point.sure_recall >= recall), efforts[-1])
 
 
 def _not_reached(index: str, recall: float, most: EffortPoint) -> RecallNotReached:

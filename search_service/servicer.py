@@ -139,7 +139,7 @@ def _hit(hit: Hit) -> pb.Hit:
             )
             for photo in hit.photos
         ],
-        attributes={name: _value(value) for name, value in hit.attributes.items()},
+        attributes={name: _value(value) for name, value in hit.attributes.items()} or None,
     )
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import grpc
 
@@ -13,8 +13,7 @@ from lookalike_kit.errors import ServiceError
 KEPT = 1000
 
 
-@dataclass(frozen=True)
-class Vital:
+class Vital(NamedTuple):
     """One generation's counts since this process began to serve it.
 
     live_recall: the mean of its samples, 0 to 1; None without any.
@@ -29,8 +28,8 @@ class Vital:
     def with_sample(self, recall: float) -> "Vital":
         samples = self.live_recall_samples + 1
         mean = self.live_recall or 0.0
-        return replace(
-            self, live_recall=mean + (recall - mean) / samples, live_recall_samples=samples
+        return self._replace(
+            live_recall=mean + (recall - mean) / samples, live_recall_samples=samples
         )
 
 
@@ -48,7 +47,7 @@ class Vitals:
         """It answered a call of so many queries."""
         with self._lock:
             vital = self._taken(sha256)
-            self._vitals[sha256] = replace(vital, queries=vital.queries + queries)
+            self._vitals[sha256] = vital._replace(queries=vital.queries + queries)
 
     def sampled(self, sha256: str, recall: float) -> None:
         """One of its answers had this recall."""
@@ -68,7 +67,7 @@ class Vitals:
     def _failed(self, sha256: str) -> None:
         with self._lock:
             vital = self._taken(sha256)
-            self._vitals[sha256] = replace(vital, internal_errors=vital.internal_errors + 1)
+            self._vitals[sha256] = vital._replace(internal_errors=vital.internal_errors + 1)
 
     def _taken(self, sha256: str) -> Vital:
         """Out of its place, to be put at the end; makes room there."""

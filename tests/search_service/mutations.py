@@ -16,7 +16,6 @@ from search_service.check import check
 from search_service.generation import Generation
 from search_service.golden import GoldenQueries
 from search_service.manifest import FormatError, Manifest
-from search_service.plan import effort_for
 from search_service.query import ByItem, ByVector, Options
 from search_service.servicer import _hit
 from search_service.store import Store
@@ -77,7 +76,7 @@ def take_in(manifest: Manifest, sha256: str, folder: Path) -> str:
         golden.check_distances(part)
     except FormatError:
         return "failed golden queries"
-    point = effort_for(part.about, 0.99)
+    point = part.effort_for(0.99)
     if np.mean(golden.recalls(part, point)) < point.recall - 0.1:
         return "failed golden queries"
     ask(generation)

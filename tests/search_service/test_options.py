@@ -41,7 +41,7 @@ def doubtful(generation):
     manifest = msgspec.structs.replace(generation.manifest, index="doubtful", segments=(segment,))
     (part,) = generation.segments.parts
     doubted = copy(part)
-    doubted.about = segment
+    doubted.about, doubted.effort_for = segment, segment.effort_for
     return Generation(manifest, generation.sha256, Segments([doubted]))
 
 
