@@ -127,9 +127,10 @@ class Store:
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 
-    def leftovers(self, folder: str) -> list[Path]:
-        """Temporary files of writers that died."""
-        return sorted(self._path(folder).glob(".*.tmp"))
+    def leftovers(self, folder: str | None = None) -> list[Path]:
+        """Temporary files of writers that died; None: in the store's own folder."""
+        place = self._path(folder) if folder else self.root
+        return sorted(place.glob(".*.tmp"))
 
     @contextmanager
     def lock(self, folder: str, *, shared: bool = False, wait: bool = True) -> Iterator[None]:

@@ -287,6 +287,9 @@ def _rebuild(store: Store, manifest: Manifest, threads: int) -> Published:
 
 @contextmanager
 def _folder(store: Store) -> Iterator[Path]:
-    """A folder of the store's own disk: what is built there is as large as what is published."""
-    with tempfile.TemporaryDirectory(prefix=".change.", dir=store.root) as folder:
+    """A folder of the store's own disk: what is built there is as large as what is published.
+
+    Named as temporary files are, so that a prune takes it where the process died.
+    """
+    with tempfile.TemporaryDirectory(prefix=".change.", suffix=".tmp", dir=store.root) as folder:
         yield Path(folder)

@@ -1,5 +1,6 @@
 """Removes what nothing needs any more; what a reader could still come to is left alone."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,16 +42,23 @@ def prune(store: Store, *, keep: int, grace_seconds: float, dry_run: bool = Fals
             for name in blobs:
                 store.delete(blob_key(name))
             for leftover in _leftovers(store):
-                leftover.unlink(missing_ok=True)
+                _remove(leftover)
     return Pruned(tuple(manifests), tuple(blob_key(name) for name in blobs), size)
 
 
 def _leftovers(store: Store) -> list[Path]:
-    """Temporary files of writers that died: no other lives while the blobs' lock is held."""
-    folders = ["blobs"]
+    """What writers that died left: no other lives while the blobs' lock is held."""
+    folders: list[str | None] = [None, "blobs"]
     for index in store.names("indexes"):
         folders += [f"indexes/{index}", f"indexes/{index}/generations"]
     return [path for folder in folders for path in store.leftovers(folder)]
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir() and not leftover.is_symlink():
+        shutil.rmtree(leftover)
+    else:
+        leftover.unlink(missing_ok=True)
 
 
 def _split(store: Store, keep: int, grace_seconds: float) -> tuple[list[str], set[str]]:

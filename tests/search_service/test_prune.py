@@ -114,10 +114,13 @@ def test_what_dead_writers_left_goes_and_what_is_not_ours_stays(store, published
     ]
     for path in temporary:
         path.write_bytes(b"half")
+    change = store.root / ".change.x.tmp"
+    change.mkdir()
+    (change / "vectors").write_bytes(b"half")
 
     prune(store, keep=1, grace_seconds=0)
 
-    assert not any(path.exists() for path in temporary)
+    assert not any(path.exists() for path in (*temporary, change))
     assert (store.root / "blobs/notes.txt").exists()
     assert (store.root / "indexes/README").exists()
 
