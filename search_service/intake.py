@@ -14,6 +14,7 @@ from weakref import WeakSet
 import numpy as np
 
 from search_service.cache import Cache
+from search_service.engines.opening import EngineMissing, check_installed
 from search_service.generation import Generation
 from search_service.golden import GoldenQueries
 from search_service.manifest import (
@@ -58,6 +59,7 @@ class Intake:
     def load(self, index: str, entry: Entry) -> Generation:
         """A generation ready to serve; RefusedError says what is wrong with it."""
         manifest, path = self._manifest(index, entry)
+        _check_engines(manifest)
         self._check_budget(manifest)
         self._check_room(manifest)
         try:
@@ -193,3 +195,11 @@ class Intake:
                 "golden_queries",
                 f"golden queries: expected a recall of at least {floor:.4f}, got {recall:.4f}",
             )
+
+
+def _check_engines(manifest: Manifest) -> None:
+    try:
+        for segment in manifest.segments:
+            check_installed(segment.engine)
+    except EngineMissing as error:
+        raise RefusedError("engine_missing", str(error)) from None

@@ -1,5 +1,6 @@
 """Which effort of an engine reaches which recall, in which time: by the golden queries."""
 
+from math import inf
 from time import perf_counter
 from typing import Final
 
@@ -20,8 +21,13 @@ _ENOUGH = 0.99  # the highest recall that a caller may ask for
 _DEPTH_LOSS = 0.001
 
 
-def measure(vectors: Vectors, golden: GoldenQueries, engine: Engine) -> tuple[EffortPoint, ...]:
-    """The curve of effort, recall and time; each point gains recall."""
+def measure(
+    vectors: Vectors, golden: GoldenQueries, engine: Engine, most_micros: float = inf
+) -> tuple[EffortPoint, ...]:
+    """The curve of effort, recall and time; each point gains recall.
+
+    It ends at the recall that callers may ask for, or once a query takes more than `most_micros`.
+    """
     points = [_point(vectors, golden, engine, _FIRST_EFFORTS[engine.name])]
     while points[-1].sure_recall < _ENOUGH and points[-1].effort < 2 * len(vectors):
         step = _COARSE if points[-1].recall < _FINE_FROM else _FINE
@@ -29,6 +35,8 @@ def measure(vectors: Vectors, golden: GoldenQueries, engine: Engine) -> tuple[Ef
         gain = point.recall - points[-1].recall
         if gain > 0:
             points.append(point)
+        if point.micros > most_micros:
+            break
         if gain < _LEAST_GAIN:
             break  # the projection, not the effort, is what limits it
     return tuple(points)

@@ -37,10 +37,8 @@ def prune(store: Store, *, keep: int, grace_seconds: float, dry_run: bool = Fals
         size = sum(store.size(blob_key(name)) for name in blobs)
         if not dry_run:
             # Manifests first: one that names a missing blob must never be found.
-            for key in manifests:
-                store.delete(key)
-            for name in blobs:
-                store.delete(blob_key(name))
+            store.delete(*manifests)
+            store.delete(*map(blob_key, blobs))
             for leftover in _leftovers(store):
                 _remove(leftover)
     return Pruned(tuple(manifests), tuple(blob_key(name) for name in blobs), size)

@@ -66,39 +66,37 @@ def tries(
     folder: Path,
     engines: Iterable[EngineName],
     options: BuildOptions,
+    *,
+    whole: bool = False,
 ) -> Iterator[Choice]:
     """Plants and measures engines over [n, d] vectors, each in a folder of its own below `folder`.
 
-    A forest over one projection after the other as long as they get faster; a graph over the
-    narrowest that does not limit it.
+    A graph over the narrowest projection that does not limit it; a forest over one projection after
+    the other as long as they get faster. whole: as if each engine were alone.
     """
-    for engine in engines:
-        if engine == "graph":
-            yield _graph(vectors, golden, folder, options)
-        else:
-            yield from _forests(vectors, golden, folder, options)
-
-
-def _forests(
-    vectors: Vectors, golden: GoldenQueries, folder: Path, options: BuildOptions
-) -> Iterator[Choice]:
-    target = options.target_recall
     best: Choice | None = None
+    for engine in engines:
+        best = None if whole else best
+        for projection in _projections(engine, vectors, golden, options):
+            most = best.cost(options.target_recall)[0] if best and not whole else inf
+            tried = _planted(engine, vectors, golden, folder, projection, options, most)
+            yield tried
+            if best is None or tried.cost(options.target_recall) < best.cost(options.target_recall):
+                best = tried
+            elif best.reaches(options.target_recall):
+                break
+
+
+def _projections(
+    engine: EngineName, vectors: Vectors, golden: GoldenQueries, options: BuildOptions
+) -> Iterator[Vectors | None]:
+    if engine == "graph":
+        widths = _usable(options.graph_widths, vectors)
+        enough = (1 + options.target_recall) / 2
+        yield narrowest(vectors, golden, widths, enough, seed=options.seed)
+        return
     for width in _usable(options.widths, vectors):
-        projection = principal_directions(vectors, width, seed=options.seed) if width else None
-        tried = _planted("annoy", vectors, golden, folder, projection, options)
-        yield tried
-        if best is None or tried.cost(target) < best.cost(target):
-            best = tried
-        elif best.reaches(target):
-            return
-
-
-def _graph(vectors: Vectors, golden: GoldenQueries, folder: Path, options: BuildOptions) -> Choice:
-    widths = _usable(options.graph_widths, vectors)
-    enough = (1 + options.target_recall) / 2
-    projection = narrowest(vectors, golden, widths, enough, seed=options.seed)
-    return _planted("graph", vectors, golden, folder, projection, options)
+        yield principal_directions(vectors, width, seed=options.seed) if width else None
 
 
 def _usable(widths: tuple[int, ...], vectors: Vectors) -> list[int]:
@@ -116,6 +114,7 @@ def _planted(
     folder: Path,
     projection: Vectors | None,
     options: BuildOptions,
+    most_micros: float,
 ) -> Choice:
     own = folder / f"{engine}-{0 if projection is None else projection.shape[1]}"
     own.mkdir(parents=True)
@@ -128,6 +127,7 @@ def _planted(
         trees=options.trees,
         seed=options.seed,
         threads=options.threads,
+        most_micros=most_micros,
     )
 
 
@@ -141,6 +141,7 @@ def plant(
     trees: int,
     seed: int,
     threads: int,
+    most_micros: float = inf,
 ) -> Choice:
     """Builds annoy or graph over [n, d] vectors or their projection [d, w], and measures it.
 
@@ -158,11 +159,12 @@ def plant(
         _build_graph(files[role], projected, threads)
     else:
         build_forest(files[role], projected, trees, seed=seed, threads=threads)
+    opened = open_engine(engine, files, vectors, projection)
     return Choice(
         engine=engine,
         width=0 if projection is None else projection.shape[1],
         trees=0 if engine == "graph" else trees,
-        efforts=measure(vectors, golden, open_engine(engine, files, vectors, projection)),
+        efforts=measure(vectors, golden, opened, most_micros),
         files=files,
     )
 
