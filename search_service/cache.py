@@ -92,10 +92,10 @@ class Cache:
         """
         manifests = (_decoded(self.manifest(sha256), Manifest) for sha256 in kept)
         wanted = {sha256 for manifest in manifests if manifest for sha256 in manifest.blobs()}
-        for name in self._files.names("blobs"):
-            if name not in wanted and SHA256.fullmatch(name):
-                self._files.delete(blob_key(name))
-                self._verified.discard(name)
+        names = self._files.names("blobs")
+        unwanted = [name for name in names if name not in wanted and SHA256.fullmatch(name)]
+        self._files.delete(*map(blob_key, unwanted))
+        self._verified.difference_update(unwanted)
         for leftover in self._files.leftovers("blobs"):
             leftover.unlink(missing_ok=True)
 

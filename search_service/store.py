@@ -1,8 +1,9 @@
 """A store in a local directory: whole files under keys, each replaced or removed as a whole.
 
-Every write is a temporary name, fsync, rename, fsync of the folder: a reader sees the old file or
-the new one, and after a power cut too. Writers hold a lock that the kernel releases when they die,
-so a killed publish leaves nothing to clean but temporary files, which the next prune takes.
+Every write is a temporary name, fsync, rename, fsync of the folders above: a reader sees the old
+file or the new one, and after a power cut too. Writers hold a lock that the kernel releases when
+they die, so a killed publish leaves nothing to clean but temporary files, which the next prune
+takes.
 """
 
 import fcntl
@@ -68,7 +69,7 @@ class Store:
                 file.flush()
                 _sync(file.fileno())
             temporary.replace(path)
-            _sync_folder(path.parent)
+            self._sync_folders(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -94,7 +95,7 @@ class Store:
                 blob = _copy(reader.fileno(), writer.fileno())
                 _sync(writer.fileno())
             temporary.replace(self._path(blob_key(blob.sha256)))
-            _sync_folder(folder)
+            self._sync_folders(folder)
             return blob
         finally:
             temporary.unlink(missing_ok=True)
@@ -124,8 +125,14 @@ class Store:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def delete(self, key: str) -> None:
-        self._path(key).unlink(missing_ok=True)
+    def delete(self, *keys: str) -> None:
+        """Removes keys, for good by the time it returns; those that are not there are no error."""
+        paths = [self._path(key) for key in keys]
+        for path in paths:
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths}:
+            if folder.is_dir():
+                _sync_folder(folder)
 
     def leftovers(self, folder: str | None = None) -> list[Path]:
         """Temporary files of writers that died; None: in the store's own folder."""
@@ -144,6 +151,13 @@ class Store:
             except BlockingIOError:
                 raise StoreError(f"{folder}: another writer is at work, try again") from None
             yield
+
+    def _sync_folders(self, folder: Path) -> None:
+        """Up to the store's own: whoever made one of them may have died before it was on disk."""
+        while folder != self.root:
+            _sync_folder(folder)
+            folder = folder.parent
+        _sync_folder(folder)
 
     def _open(self, key: str) -> int:
         # Without O_NONBLOCK a pipe in place of a file would hold its reader for ever.
