@@ -36,12 +36,12 @@ def faults_of_files(store: Store, index: str) -> Iterator[str]:
             for entry in decode(data, Current, "CURRENT").serving:
                 read_manifest(store, index, entry.generation, entry.manifest_sha256)
         for number, sha256 in generation_names(store, index):
-            yield from _faults_of_blobs(store, read_manifest(store, index, number, sha256))
+            yield from faults_of_blobs(store, read_manifest(store, index, number, sha256))
     except (FormatError, OSError) as error:
         yield f"expected whole manifests, got {error}"
 
 
-def _faults_of_blobs(store: Store, manifest: Manifest) -> Iterator[str]:
+def faults_of_blobs(store: Store, manifest: Manifest) -> Iterator[str]:
     for blob in manifest.blobs().values():
         try:
             got = hashlib.sha256(store.read(blob_key(blob.sha256))).hexdigest()
