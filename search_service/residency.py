@@ -13,7 +13,7 @@ from search_service.catalog import Catalog
 
 
 class Residency(Collector):
-    """Asked at each scrape: 1 GB takes 2 ms where it is in memory."""
+    """Asked at each scrape: 1 GB takes 14 ms."""
 
     def __init__(self, catalog: Catalog, folder: Path) -> None:
         self._catalog = catalog

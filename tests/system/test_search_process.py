@@ -228,6 +228,31 @@ def test_one_replica_from_its_start_to_its_end(start, store, builds):
     assert '"event": "stopped"' in again.running.last_words()
 
 
+def test_a_replica_says_its_live_recall_and_what_is_in_memory(start, store, builds):
+    mapped = publish(store, "dresses", builds[0]).manifest.mapped_bytes
+    replica = start(live_recall_every=1, live_recall_cpu_share=1, max_mapped_bytes=mapped)
+    labels = f'{{index="dresses",space_id="{SPACE}"}}'
+    assert f"lookalike_search_live_recall_samples{labels} 0.0" in replica.metrics()
+    assert f"lookalike_search_live_recall{labels}" not in replica.metrics()
+    assert f"lookalike_search_resident_bytes{labels} {float(mapped)}" in replica.metrics()
+
+    for vector in vectors_of(7)[:3]:
+        replica.search(vector, k=3)
+    end = time.monotonic() + 20
+    while (loaded := replica.status().loaded[0]).live_recall_samples < 3:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+    assert (loaded.queries, loaded.internal_errors) == (3, 0)
+    assert 0.5 < loaded.live_recall <= 1.0
+    assert f"lookalike_search_live_recall{labels} {loaded.live_recall}" in replica.metrics()
+
+    # No room for a second generation beside it.
+    publish(store, "dresses", builds[1])
+    assert replica.served() == [(SPACE, 1, False)]
+    assert [each.reason for each in replica.status().refused] == ["over_budget"]
+
+
 def test_a_current_that_is_garbage_and_an_empty_cache_leave_the_index_unavailable(start, store):
     store.put(current_key("dresses"), b"garbage")
     replica = start()
