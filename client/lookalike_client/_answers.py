@@ -45,7 +45,7 @@ class Answer:
 
     hits: the nearest first, ties by id; with diversity, in the order chosen.
     shortfall: "none"; why there are fewer than k: "fewer_exist"; or "effort_lowered", where the
-    index was never measured to reach the accuracy asked for.
+    index was never measured to reach the accuracy asked for or too many calls waited.
     generation, space_id: what answered; engine, effort: how it looked ("annoy" and its search_k, or
     "exact", 0).
     stage_micros: the service's time by stage, in microseconds; for a batch, of the whole call.

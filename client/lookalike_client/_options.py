@@ -43,8 +43,9 @@ class SearchOptions(TypedDict, total=False):
     accuracy: Accuracy | None
     """None: the index's own target, usually RECALL_99."""
     strict_recall: bool
-    """Raise RecallNotReached where the index was never measured to reach the accuracy. Default
-    False: the answer's shortfall is then "effort_lowered"."""
+    """Raise RecallNotReached where the index was never measured to reach the accuracy, and be
+    refused under pressure rather than be answered at less. Default False: the answer's shortfall is
+    then "effort_lowered"."""
     photos_per_item: int
     """The most photos named a hit, 1 to 10. Default 1."""
     include_attributes: bool

@@ -104,7 +104,10 @@ class _ShortfallEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     SHORTFALL_FEWER_EXIST: _Shortfall.ValueType  # 1
     """The index holds fewer items that may be hits, by the filters and all other options; all of them are here."""
     SHORTFALL_EFFORT_LOWERED: _Shortfall.ValueType  # 2
-    """The index was never measured to reach the accuracy asked for: it looked as hard as it was measured to."""
+    """Sought less hard than for the accuracy asked for: because the index was never measured to reach it, and looked as
+    hard as it was measured to; or because so many calls waited that recall was lowered to answer rather than refuse
+    (to 0.95, then to 0.90). Never in an answer to ACCURACY_EXACT or strict_recall.
+    """
 
 class Shortfall(_Shortfall, metaclass=_ShortfallEnumTypeWrapper):
     """Why an answer has fewer hits than asked for, or was sought less hard."""
@@ -114,7 +117,10 @@ SHORTFALL_UNSPECIFIED: Shortfall.ValueType  # 0
 SHORTFALL_FEWER_EXIST: Shortfall.ValueType  # 1
 """The index holds fewer items that may be hits, by the filters and all other options; all of them are here."""
 SHORTFALL_EFFORT_LOWERED: Shortfall.ValueType  # 2
-"""The index was never measured to reach the accuracy asked for: it looked as hard as it was measured to."""
+"""Sought less hard than for the accuracy asked for: because the index was never measured to reach it, and looked as
+hard as it was measured to; or because so many calls waited that recall was lowered to answer rather than refuse
+(to 0.95, then to 0.90). Never in an answer to ACCURACY_EXACT or strict_recall.
+"""
 global___Shortfall = Shortfall
 
 @typing.final
@@ -530,7 +536,7 @@ class SearchOptions(google.protobuf.message.Message):
     """
     strict_recall: builtins.bool
     """Refuse with RECALL_NOT_REACHED where the index was never measured to reach the accuracy asked for, instead of
-    looking as hard as it can and saying SHORTFALL_EFFORT_LOWERED.
+    looking as hard as it can and saying SHORTFALL_EFFORT_LOWERED. The recall is not lowered under pressure either.
     """
     @property
     def filters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Filter]:
