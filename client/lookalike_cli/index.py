@@ -13,6 +13,7 @@ from lookalike_cli.pinning import pin_command, unpin_command
 from lookalike_cli.printing import json_option, print_json, print_table
 from lookalike_cli.publishing import publish_command
 from lookalike_cli.stores import saying_what_is_wrong, store_option
+from lookalike_cli.tuning import tune_command
 from search_service.build import (
     BuildOptions,
     build,
@@ -54,6 +55,7 @@ for each in (
     publish_command,
     remove_command,
     status_command,
+    tune_command,
     unpin_command,
 ):
     command.add_command(each)
@@ -66,10 +68,10 @@ for each in (
 )
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "annoy", "exact"]),
+    type=click.Choice(["auto", "fastest", "annoy", "graph", "exact"]),
     default="auto",
     show_default=True,
-    help="auto: compares all up to 2,000 photos, a forest above.",
+    help="auto: compares all up to 2,000 photos, annoy above. fastest: annoy or the graph.",
 )
 @click.option(
     "--type",
@@ -78,7 +80,7 @@ for each in (
     metavar="NAME=KIND",
     help=f"The type of an attribute that would be read as another: {', '.join(KINDS)}.",
 )
-@click.option("--target-recall", default=0.99, show_default=True, help="What the forest is for.")
+@click.option("--target-recall", default=0.99, show_default=True, help="What the engine is for.")
 @click.option("--trees", default=50, show_default=True, type=click.IntRange(1, 1000))
 @click.option(
     "--article",
@@ -106,7 +108,9 @@ def build_command(
     lookalike index build vectors/ -o built/
     lookalike index build vectors/ -o built/ --type size=string
 
-    The forest is chosen by measuring: the table shows which effort reaches which recall.
+    What annoy and the graph stand on is chosen by measuring: the table shows which effort reaches
+    which recall. A graph asks of replicas that the extra `graph` is installed. `lookalike index
+    tune` compares the engines beforehand.
     """
     options = BuildOptions(
         engine=cast(Any, engine),
@@ -130,7 +134,7 @@ def build_command(
     if segment.efforts:
         width = f"{segment.width} directions" if segment.width else "all dimensions"
         print_table(
-            f"\n{segment.trees} trees over {width}",
+            f"\n{f'{segment.trees} trees' if segment.trees else 'a graph'} over {width}",
             ("effort ", "compared ", "recall@10 ", "us a query "),
             [
                 (point.effort, point.depth, f"{point.recall:.4f}", f"{point.micros:.0f}")

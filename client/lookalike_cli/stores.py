@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from search_service.build import SourceError
+from search_service.engines.opening import EngineMissing
 from search_service.manifest import FormatError
 from search_service.store import StoreError
 
@@ -34,7 +35,7 @@ def saying_what_is_wrong(function: Function) -> Function:
     def call(*args: object, **kwargs: object) -> object:
         try:
             return function(*args, **kwargs)
-        except (FormatError, SourceError, StoreError, OSError) as error:
+        except (EngineMissing, FormatError, SourceError, StoreError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
     return cast(Function, call)

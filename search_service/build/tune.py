@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
@@ -27,14 +28,20 @@ class Choice:
     trees: int  # 0 without a forest
     efforts: tuple[EffortPoint, ...]
     files: dict[str, Path]  # by role, in one folder
+    bytes: int  # of the files
+    build_seconds: float  # without the measuring
 
     def reaches(self, recall: float) -> bool:
         return self.efforts[-1].sure_recall >= recall
 
+    def micros(self, recall: float) -> float:
+        """The time of a query at a recall; infinite where it is not reached."""
+        reached = [point.micros for point in self.efforts if point.sure_recall >= recall]
+        return min(reached, default=inf)
+
     def cost(self, recall: float) -> tuple[float, float]:
         """What to make small: the time of a query at a recall, or else how far it stays below."""
-        reached = [point.micros for point in self.efforts if point.sure_recall >= recall]
-        return min(reached, default=inf), -self.efforts[-1].recall
+        return self.micros(recall), -self.efforts[-1].recall
 
     def moved(self, folder: Path) -> "Choice":
         """The same, with its files in an existing folder."""
@@ -78,7 +85,7 @@ def tries(
     for engine in engines:
         best = None if whole else best
         for projection in _projections(engine, vectors, golden, options):
-            most = best.cost(options.target_recall)[0] if best and not whole else inf
+            most = best.micros(options.target_recall) if best and not whole else inf
             tried = _planted(engine, vectors, golden, folder, projection, options, most)
             yield tried
             if best is None or tried.cost(options.target_recall) < best.cost(options.target_recall):
@@ -147,6 +154,7 @@ def plant(
 
     Its files lie in the folder afterwards, named by their roles. trees, seed: annoy's alone.
     """
+    begun = perf_counter()
     role = "graph" if engine == "graph" else "forest"
     files = {role: folder / role}
     projected = vectors
@@ -159,6 +167,7 @@ def plant(
         _build_graph(files[role], projected, threads)
     else:
         build_forest(files[role], projected, trees, seed=seed, threads=threads)
+    seconds = perf_counter() - begun
     opened = open_engine(engine, files, vectors, projection)
     return Choice(
         engine=engine,
@@ -166,6 +175,8 @@ def plant(
         trees=0 if engine == "graph" else trees,
         efforts=measure(vectors, golden, opened, most_micros),
         files=files,
+        bytes=sum(path.stat().st_size for path in files.values()),
+        build_seconds=seconds,
     )
 
 
