@@ -36,9 +36,10 @@ test: $(SETUP) ## every test: first those without torch, in under a minute, then
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
-bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy's speed, the cost of a call
+bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy's speed, the cost of a call, overload
 	@$(BIN)/python -m benchmarks.annoy_speed
 	@$(BIN)/python -m benchmarks.rpc_cost
+	@$(BIN)/python -m benchmarks.overload
 
 check: $(SETUP) ## style, types, boundaries, contracts, generated files
 	@$(BIN)/ruff format --check .
