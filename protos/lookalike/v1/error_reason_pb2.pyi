@@ -67,6 +67,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A fault of the service."""
     ERROR_REASON_RECALL_NOT_REACHED: _ErrorReason.ValueType  # 19
     """The index was never measured to reach the recall asked for."""
+    ERROR_REASON_DEVICE_FAILED: _ErrorReason.ValueType  # 20
+    """The device that runs the model failed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as the name without the prefix in google.rpc.ErrorInfo.reason with the
@@ -113,6 +115,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 """A fault of the service."""
 ERROR_REASON_RECALL_NOT_REACHED: ErrorReason.ValueType  # 19
 """The index was never measured to reach the recall asked for."""
+ERROR_REASON_DEVICE_FAILED: ErrorReason.ValueType  # 20
+"""The device that runs the model failed."""
 global___ErrorReason = ErrorReason
 
 @typing.final
