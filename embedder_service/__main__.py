@@ -14,7 +14,10 @@ from lookalike_kit.config import ConfigError
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    """The process's exit code: 0 after a signal, 2 if it cannot start as configured."""
+    """The process's exit code: 0 after a signal, 2 if it cannot start as configured.
+
+    1, without coming back here, when its device has failed.
+    """
     # As process 1 of a container a signal without a handler would be ignored while it loads.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

@@ -8,43 +8,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Protocol
-
-import numpy as np
+from types import TracebackType
 
 from embedder_service.images import Pixels
+from embedder_service.lines import Lines
 from embedder_service.pace import Pace
-from embedder_service.pending import (
-    DeadlineTooShort,
-    Embedded,
-    ForwardFailed,
-    Part,
-    PendingCall,
-    Vectors,
-)
+from embedder_service.passes import BatchObserver, Embed, Passes
+from embedder_service.pending import Embedded, Part, PendingCall
+from embedder_service.trouble import DeviceFailed
 from lookalike_kit import logs
-from lookalike_kit.errors import Overloaded, ShuttingDown
+from lookalike_kit.errors import ServiceError, ShuttingDown
 
 log = logs.get(__name__)
 
-Embed = Callable[[Pixels], Vectors]  # uint8 [n, 3, side, side] -> float32 [n, d]
-
-
-class BatchObserver(Protocol):
-    """Who is told of every batch that reached the device, from the model thread."""
-
-    def batch(self, images: int, queued_seconds: Sequence[float], forward_seconds: float) -> None:
-        """`queued_seconds` has an entry for each call that had images in it."""
+_LOOK_SECONDS = 0.25
 
 
 class Batcher:
     """Bounded, online before bulk, no timer; every future is settled exactly once.
 
     `deadline` and `clock` are seconds of the same monotonic clock. After `give_up` a call's images
-    that have not reached the device never will.
+    that have not reached the device never will. When the device fails for good, or is stuck for
+    `stuck_seconds` more than ten times the prediction, every call ends in DeviceFailed and
+    `on_lost` is called, once, on whichever thread saw it.
     """
 
     def __init__(
@@ -54,153 +42,201 @@ class Batcher:
         max_queue_images: int,
         observer: BatchObserver,
         clock: Callable[[], float] = time.monotonic,
+        stuck_seconds: float = 30.0,
+        on_lost: Callable[[], object] = lambda: None,
     ) -> None:
-        self._embed = embed
         self._pace = pace
-        self._max_queue_images = max_queue_images
         self._observer = observer
         self._clock = clock
+        self._on_lost = on_lost
+        self._passes = Passes(embed, pace, observer, clock, stuck_seconds)
         self._changed = threading.Condition()  # its lock is reentrant
-        self._online: deque[PendingCall] = deque()
-        self._bulk: deque[PendingCall] = deque()
+        self._lines = Lines(pace, max_queue_images)
         self._device_free_at: float | None = None  # None: it is free
-        self._stopping = False
+        self._on_device: Sequence[Part] = ()
+        self._ended: ServiceError | None = None  # what calls are told from then on
+        self._done = threading.Event()  # nothing is on the device, and nothing will be
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._watch = threading.Thread(target=self._run_watch, name="model-watch", daemon=True)
 
     def start(self) -> None:
-        """Starts the model thread."""
+        """Starts the model thread and the one that watches it."""
         self._thread.start()
+        self._watch.start()
 
     def stop(self) -> None:
-        """Refuses what waits and what comes, finishes the batch on the device, ends the thread."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        self._thread.join()
+        """Refuses what waits and what comes, finishes the batch on the device, ends the threads.
+
+        A thread that is stuck on the device is left behind.
+        """
+        self._end(ShuttingDown("the embedder is stopping; another replica takes the call"))
+        if self._thread.is_alive():
+            self._done.wait()
+            self._watch.join()
+        if self._thread.is_alive() and not self._passes.is_stuck:
+            self._thread.join()
 
     def submit(
         self, images: Sequence[Pixels], deadline: float | None = None, bulk: bool = False
     ) -> Future[Embedded]:
         """Queues one call's images (at least one, uint8 [3, side, side]).
 
-        Raises Overloaded, DeadlineTooShort or ShuttingDown at once; the future may end in
-        DeadlineTooShort, ShuttingDown or ForwardFailed.
+        Raises Overloaded, DeadlineTooShort, ShuttingDown or DeviceFailed at once; the future may
+        end in any but the first, or in ForwardFailed.
+        """
+        with self.reserve(len(images), deadline, bulk) as places:
+            return places.submit(images)
+
+    def reserve(
+        self,
+        images: int,
+        deadline: float | None = None,
+        bulk: bool = False,
+        reading_seconds: float = 0.0,
+    ) -> Places:
+        """Places for images that take `reading_seconds` to read: what was read has its turn.
+
+        Raises what `submit` does. The end of its `with` gives back places that were not used.
         """
         with self._changed:
-            self.admit(len(images), deadline, bulk)
-            call = PendingCall(images, deadline, self._clock())
-            (self._bulk if bulk else self._online).append(call)
-            self._changed.notify()
-        return call.future
-
-    def admit(self, images: int, deadline: float | None = None, bulk: bool = False) -> None:
-        """Raises what submit would raise now: to refuse a call before its images are decoded."""
-        with self._changed:
-            if self._stopping:
-                raise _stopping()
-            self._refuse_if_full(images, bulk)
-            self._refuse_if_late(images, deadline, bulk, self._clock())
+            self._refuse_if_ended()
+            self._lines.refuse_if_full(images, bulk)
+            if deadline is not None:
+                now = self._clock()
+                seconds = self._seconds_until_done(images, bulk, reading_seconds, now)
+                self._lines.refuse_if_late(images, seconds, deadline - now)
+            self._lines.reserve(images, bulk)
+        return Places(self, images, deadline, bulk)
 
     def waiting(self, bulk: bool) -> int:
         """Images that wait for the device."""
         with self._changed:
-            return _count(self._bulk if bulk else self._online)
+            return self._lines.waiting(bulk)
 
-    def _refuse_if_full(self, images: int, bulk: bool) -> None:
-        # A bulk job must leave room for those who wait for their answer. An empty queue takes any
-        # call, so that none is too large for ever.
-        limit = self._max_queue_images // 2 if bulk else self._max_queue_images
-        waiting = _count(self._online) + _count(self._bulk)
-        if waiting and waiting + images > limit:
-            raise Overloaded(
-                f"images: expected at most {limit} to wait for the device, got {waiting} that wait "
-                f"and {images} that came",
-                retry_after_seconds=self._pace.predict(waiting),
-            )
+    def forward_waiting(self) -> None:
+        """Takes one batch of what waits, if anything does, to the device and back.
 
-    def _refuse_if_late(self, images: int, deadline: float | None, bulk: bool, now: float) -> None:
-        if deadline is None:
-            return
-        seconds = self._seconds_until_done(images, bulk, now)
-        if now + seconds > deadline:
-            raise DeadlineTooShort(
-                f"deadline: expected at least {seconds:.3f} s for {images} images, "
-                f"got {deadline - now:.3f} s",
-                retry_after_seconds=self._pace.predict(_count(self._online)),
-                predicted_ms=str(round(seconds * 1000)),
-            )
+        The model thread does nothing else; without `start`, a caller may.
+        """
+        try:
+            if parts := self._take():
+                self._passes.forward(parts)
+        except DeviceFailed as error:
+            self._lose("lost", error)
+        except Exception:  # a thread that ended here would leave every call waiting
+            log.exception("fault")
+            self._lose("lost", DeviceFailed("this replica has failed and ends"))
+        with self._changed:
+            self._on_device = ()
 
-    def _seconds_until_done(self, images: int, bulk: bool, now: float) -> float:
-        ahead = _count(self._online) + (_count(self._bulk) if bulk else 0)
+    def end_if_stuck(self) -> None:
+        """Gives the device up if it has not come back in time."""
+        if self._passes.is_stuck:
+            self._lose("stuck", DeviceFailed("the device is stuck and this replica ends"))
+
+    def _fill(self, places: Places, images: Sequence[Pixels]) -> Future[Embedded]:
+        with self._changed:
+            self._refuse_if_ended()
+            call = PendingCall(images, places.deadline, self._clock())
+            self._lines.add(call, places.bulk)
+            places.close()
+            self._changed.notify()
+        return call.future
+
+    def _give_back(self, images: int, bulk: bool) -> None:
+        with self._changed:
+            self._lines.reserve(-images, bulk)
+
+    def _refuse_if_ended(self) -> None:
+        if self._ended is not None:
+            raise self._ended
+
+    def _seconds_until_done(
+        self, images: int, bulk: bool, reading_seconds: float, now: float
+    ) -> float:
+        ahead = self._lines.ahead(bulk)
+        alone = reading_seconds + self._pace.predict_idle(images)
         if self._device_free_at is None and not ahead:
-            return self._pace.predict_idle(images)
+            return alone
         on_device = max(0.0, (self._device_free_at or now) - now)
-        return on_device + self._pace.predict(ahead + images)
+        return max(alone, on_device + self._pace.predict(ahead + images))
 
     def _run(self) -> None:
-        while parts := self._take():
-            self._forward(parts)
-        self._refuse_all()
+        while self._wait():
+            self.forward_waiting()
+        self._done.set()
 
-    def _take(self) -> list[Part]:
-        """Blocks until something waits; empty only when the batcher stops."""
+    def _run_watch(self) -> None:
+        while not self._done.wait(_LOOK_SECONDS):
+            self.end_if_stuck()
+
+    def _wait(self) -> bool:
+        """Blocks until something waits; False when the batcher has ended."""
         with self._changed:
-            while not self._stopping:
-                if parts := self._take_waiting():
-                    images = sum(len(part.images) for part in parts)
-                    self._device_free_at = self._clock() + self._pace.predict(images)
-                    return parts
+            while self._ended is None and not self._lines:
                 self._device_free_at = None
                 self._changed.wait()
-        return []
+            return self._ended is None
 
-    def _take_waiting(self) -> list[Part]:
-        now = self._clock()
-        room = self._pace.max_batch
-        parts: list[Part] = []
-        for line in (self._online, self._bulk):
-            while line and room:
-                call = line[0]
-                if not call.still_wanted(now):
-                    line.popleft()
-                    continue
-                part = call.take(room, now)
-                parts.append(part)
-                room -= len(part.images)
-                if not call.waiting:
-                    line.popleft()
-        return parts
-
-    def _forward(self, parts: Sequence[Part]) -> None:
-        images = [image for part in parts for image in part.images]
-        began = self._clock()
-        try:
-            vectors = self._embed(np.stack(images))
-            rows = np.split(vectors, np.cumsum([len(part.images) for part in parts])[:-1])
-            if len(vectors) != len(images):
-                raise ValueError(f"{len(vectors)} vectors for {len(images)} images")
-            seconds = self._clock() - began
-            for part, part_vectors in zip(parts, rows, strict=True):
-                part.call.put(part, part_vectors, seconds)
-            self._pace.observe(len(images), seconds)
-            self._observer.batch(len(images), [part.queued_seconds for part in parts], seconds)
-        except Exception as error:  # the thread outlives any batch, and what counts it
-            log.exception("forward_failed", images=len(images))
-            for part in parts:
-                part.call.fail(ForwardFailed(str(error)))
-
-    def _refuse_all(self) -> None:
+    def _take(self) -> list[Part]:
         with self._changed:
-            for call in (*self._online, *self._bulk):
-                call.fail(_stopping())
-            self._online.clear()
-            self._bulk.clear()
+            now = self._clock()
+            parts = self._lines.take(self._passes.room, now)
+            images = sum(len(part.images) for part in parts)
+            self._device_free_at = now + self._pace.predict(images) if parts else None
+            self._on_device = parts
+            return parts
+
+    def _lose(self, kind: str, error: DeviceFailed) -> None:
+        if self._end(error):
+            self._observer.trouble(kind)
+            log.error("device_lost", kind=kind, error=error.message)
+            for part in self._on_device:
+                part.call.fail(error)
+            self._done.set()
+            self._on_lost()
+
+    def _end(self, error: ServiceError) -> bool:
+        """From now on calls are told this; a device that fails has the last word."""
+        with self._changed:
+            if isinstance(self._ended, DeviceFailed) or (
+                self._ended and not isinstance(error, DeviceFailed)
+            ):
+                return False
+            self._ended = error
+            self._lines.fail_all(error)
+            self._changed.notify()
+            return True
 
 
-def _count(line: deque[PendingCall]) -> int:
-    """Images that are wanted still; a line is as short as there are handler threads."""
-    return sum(call.waiting for call in line if not call.future.done())
+class Places:
+    """Room in a line for one call's images, as long as its `with` lasts or until they are there."""
 
+    def __init__(self, batcher: Batcher, images: int, deadline: float | None, bulk: bool) -> None:
+        self._batcher = batcher
+        self._images = images
+        self.deadline = deadline
+        self.bulk = bulk
 
-def _stopping() -> ShuttingDown:
-    return ShuttingDown("the embedder is stopping; another replica takes the call")
+    def submit(self, images: Sequence[Pixels]) -> Future[Embedded]:
+        """Queues at most as many images (at least one, uint8 [3, side, side]); once.
+
+        Raises ShuttingDown or DeviceFailed.
+        """
+        return self._batcher._fill(self, images)
+
+    def close(self) -> None:
+        """Gives the places back."""
+        self._batcher._give_back(self._images, self.bulk)
+        self._images = 0
+
+    def __enter__(self) -> Places:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -39,13 +39,28 @@ class EmbedderConfig(ServerConfig):
         maximum=89_000_000,
         doc="The most pixels of one image, before decoding; a pixel takes up to 12 bytes then.",
     )
+    max_held_bytes: int = setting(
+        256 * MiB,
+        minimum=1 * MiB,
+        maximum=64 * 1024 * MiB,
+        doc="Bytes of images in calls that run; a call beyond is refused, unless it is the only "
+        "one. In memory they take about three times as much.",
+    )
+    stuck_seconds: float = setting(
+        30.0,
+        minimum=0.1,
+        maximum=3600,
+        doc="A forward pass this much longer than ten times its prediction is stuck: the process "
+        "says NOT_SERVING and ends with exit code 1.",
+    )
     torch_threads: int = setting(
         0, minimum=0, maximum=1024, doc="Threads of the model on a CPU; 0: one a core."
     )
 
     # Two full batches of one-image calls, one on the device and one being decoded, and a margin.
     threads: int = 72
-    max_message_bytes: int = 64 * MiB
+    # An image of the most bytes, or 64 of 300 KB; more would only make the worst case worse.
+    max_message_bytes: int = 20 * MiB
 
     def __post_init__(self) -> None:
         if self.max_image_bytes + _ENVELOPE_BYTES > self.max_message_bytes:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from embedder_service import images
-from embedder_service.batcher import Embed
 from embedder_service.checkpoint import Checkpoint
+from embedder_service.passes import Embed
 from embedder_service.pending import Vectors
 from embedder_service.spec import ModelError
 from lookalike_kit.errors import ServiceError

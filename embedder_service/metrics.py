@@ -27,6 +27,13 @@ class EmbedderMetrics:
         )
         self._forward = self._histogram("forward_seconds", "One forward pass.", _SECONDS)
         self._batch = self._histogram("batch_images", "Images that shared a pass.", _IMAGES)
+        self._trouble = Counter(
+            "lookalike_embedder_device_trouble",
+            "Passes without vectors: out_of_memory (the batch went on in halves), error; and the "
+            "end of the process: lost, stuck.",
+            ["kind"],
+            registry=registry,
+        )
 
     def decoded(self, seconds: float) -> None:
         """One image was decoded."""
@@ -38,6 +45,10 @@ class EmbedderMetrics:
         self._forward.observe(forward_seconds)
         for seconds in queued_seconds:
             self._queue.observe(seconds)
+
+    def trouble(self, kind: str) -> None:
+        """A pass brought no vectors, or the device is given up."""
+        self._trouble.labels(kind).inc()
 
     def image(self, result: str) -> None:
         """One image was answered: "ok", or a reason in lower case."""

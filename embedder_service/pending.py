@@ -99,3 +99,11 @@ class Part:
     call: PendingCall
     images: Sequence[Pixels]
     queued_seconds: float
+
+    def split(self, room: int) -> tuple[list[Part], list[Part]]:
+        """The first images, as many as there is room for, and the rest; either may be none."""
+        cut = self.images[:room], self.images[room:]
+        first, rest = (
+            [Part(self.call, images, self.queued_seconds)] if len(images) else [] for images in cut
+        )
+        return first, rest

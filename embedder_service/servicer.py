@@ -12,7 +12,8 @@ from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.v1.embedding_pb2 import Embedding
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
-from embedder_service.batcher import Batcher
+from embedder_service.batcher import Batcher, Places
+from embedder_service.budget import ByteBudget
 from embedder_service.images import Pixels, Region
 from embedder_service.pending import Embedded, Vectors, give_up
 from embedder_service.reader import Photo, Reader
@@ -42,11 +43,13 @@ class EmbedderServicer(pb_grpc.EmbedderServiceServicer):
         self,
         reader: Reader,
         batcher: Batcher,
+        budget: ByteBudget,
         info: pb.GetInfoResponse,
         count_image: Callable[[str], None],
     ) -> None:
         self._reader = reader
         self._batcher = batcher
+        self._budget = budget
         self._info = info
         self._count_image = count_image
 
@@ -54,13 +57,17 @@ class EmbedderServicer(pb_grpc.EmbedderServiceServicer):
         """Image files in, vectors out."""
         photos = _photos(request)
         bulk = _is_bulk(request)
-        deadline = _deadline(context)
-        self._refuse_too_large(sum(photo.squares for photo in photos))
-        self._batcher.admit(len(photos), deadline, bulk)
-        began = time.perf_counter()
-        read = self._reader.read(photos)
-        decode_seconds = time.perf_counter() - began
-        embedded = self._embed(_pixels(read), deadline, bulk, context)
+        squares = sum(photo.squares for photo in photos)
+        self._refuse_too_large(squares)
+        reading_seconds = self._reader.seconds_until_read(len(photos))
+        with (
+            self._budget.hold(sum(len(photo.content) for photo in photos)),
+            self._batcher.reserve(squares, _deadline(context), bulk, reading_seconds) as places,
+        ):
+            began = time.perf_counter()
+            read = self._reader.read(photos)
+            decode_seconds = time.perf_counter() - began
+            embedded = self._embed(_pixels(read), places, context)
         return pb.EmbedResponse(
             results=self._results(read, embedded.vectors),
             timings=pb.EmbedTimings(
@@ -92,13 +99,12 @@ class EmbedderServicer(pb_grpc.EmbedderServiceServicer):
     def _embed(
         self,
         pixels: Sequence[Pixels],
-        deadline: float | None,
-        bulk: bool,
+        places: Places,
         context: grpc.ServicerContext,
     ) -> Embedded:
         if not pixels:
             return Embedded(np.empty((0, self._info.dimension), np.float32), 0.0, 0.0)
-        future = self._batcher.submit(pixels, deadline, bulk)
+        future = places.submit(pixels)
         if not context.add_callback(lambda: give_up(future)):
             give_up(future)  # the call ended before the callback was there
         return future.result()

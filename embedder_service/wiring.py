@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from embedder_service import checkpoint, golden, images
 from embedder_service.batcher import Batcher
+from embedder_service.budget import ByteBudget
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.config import EmbedderConfig
 from embedder_service.device import EagerDevice
@@ -39,12 +40,20 @@ class Embedder:
         metrics.describe(_labels(info), agreement.cosine, agreement.error)
         _log_ready(info, agreement)
 
-        self.batcher = Batcher(device.embed, pace, config.max_queue_images, metrics)
+        self.batcher = Batcher(
+            device.embed,
+            pace,
+            config.max_queue_images,
+            metrics,
+            stuck_seconds=config.stuck_seconds,
+            on_lost=lambda: self.server.abandon(),
+        )
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         cores = len(os.sched_getaffinity(0))
         reader = Reader(model.spec.preprocessing, limits, cores, metrics.decoded)
-        servicer = EmbedderServicer(reader, self.batcher, info, metrics.image)
+        budget = ByteBudget(config.max_held_bytes)
+        servicer = EmbedderServicer(reader, self.batcher, budget, info, metrics.image)
         registration = Registration(
             SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
         )

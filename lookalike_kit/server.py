@@ -1,11 +1,15 @@
 """One process's servers: calls, health and admin, metrics; from binding ports to the drain."""
 
+import faulthandler
 import ipaddress
+import os
 import queue
 import signal
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import NoReturn
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
@@ -20,6 +24,7 @@ from lookalike_kit.metrics import AdmissionMetrics, MetricsServer, RpcMetrics, s
 
 MiB = 1 << 20
 HEALTH = "grpc.health.v1.Health"
+_ABANDON_SECONDS = 0.5  # to refuse what comes, and again to finish
 
 log = logs.get(__name__)
 
@@ -186,6 +191,21 @@ class Server:
         self._admin.stop(None).wait()
         self._admin_pool.shutdown(wait=False)
         log.info("stopped", name=self._name, abandoned_calls=self._pool.in_flight)
+
+    def abandon(self) -> NoReturn:
+        """For a process that can do no more work: NOT_SERVING at once, exit code 1 in a second.
+
+        From any thread, whatever the others hang in. Until then the handlers still refuse what
+        comes by their own reasons: gRPC's own, CANCELLED, says too little.
+        """
+        # Needs no GIL: should anything below hang, the traces of all threads say where.
+        faulthandler.dump_traceback_later(3 * _ABANDON_SECONDS, exit=True)
+        self._stopped = True
+        self._health.enter_graceful_shutdown()
+        log.error("abandoned", name=self._name, abandoned_calls=self._pool.in_flight)
+        time.sleep(_ABANDON_SECONDS)
+        self._calls.stop(_ABANDON_SECONDS).wait()
+        os._exit(1)
 
     def _wait_for_second_request(self, seconds: float) -> None:
         try:

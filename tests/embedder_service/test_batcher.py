@@ -16,6 +16,7 @@ from embedder_service.pending import (
     ForwardFailed,
     give_up,
 )
+from embedder_service.trouble import DeviceFailed
 from lookalike_kit.errors import CallerGone, Overloaded, ShuttingDown
 
 SOON = 10  # seconds until a future that should be settled is one that is lost
@@ -45,7 +46,7 @@ class Device:
         self.entered.release()
         assert self.free.wait(SOON)
         if self.failing(values):
-            raise MemoryError("out of memory")
+            raise RuntimeError("a kernel that fails")
         return np.array([[value, 1] for value in values], np.float32)
 
 
@@ -62,9 +63,13 @@ class Batches:
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, list[float], float]] = []
+        self.troubles: list[str] = []
 
     def batch(self, images: int, queued_seconds: Sequence[float], forward_seconds: float) -> None:
         self.seen.append((images, list(queued_seconds), forward_seconds))
+
+    def trouble(self, kind: str) -> None:
+        self.troubles.append(kind)
 
 
 class Bench:
@@ -73,7 +78,16 @@ class Bench:
     def __init__(self) -> None:
         self.device, self.clock, self.observer = Device(), Clock(), Batches()
         pace = Pace(one_seconds=1.0, full_seconds=4.0, max_batch=4)
-        self.batcher = Batcher(self.device.embed, pace, 16, self.observer, self.clock)
+        self.lost = threading.Event()
+        self.batcher = Batcher(
+            self.device.embed,
+            pace,
+            16,
+            self.observer,
+            self.clock,
+            stuck_seconds=30,
+            on_lost=self.lost.set,
+        )
 
     def submit(self, *values: int, **options: object) -> Future[Embedded]:
         return self.batcher.submit(images(*values), **options)
@@ -366,3 +380,88 @@ def test_many_threads_get_their_own_vectors(bench):
 
     assert wrong == []
     assert sum(map(len, bench.device.batches)) == 8 * 20 * 2
+
+
+def test_two_failed_batches_in_a_row_end_it_and_every_call_is_told(bench):
+    bench.device.failing = lambda batch: batch != [0]
+    with bench.busy() as first:
+        alone = bench.submit(1, 2, 3, 4)
+        same = bench.submit(5)
+        waiting = bench.submit(6, 7, 8, 9)
+
+    assert values(first) == [0]
+    assert isinstance(alone.exception(SOON), ForwardFailed)
+    assert isinstance(same.exception(SOON), DeviceFailed)
+    assert isinstance(waiting.exception(SOON), DeviceFailed)
+    assert bench.lost.wait(SOON)
+    with pytest.raises(DeviceFailed, match="this replica ends"):
+        bench.submit(10)
+    assert bench.observer.troubles == ["error", "error", "lost"]
+
+
+def test_a_device_that_does_not_come_back_is_given_up_and_nobody_waits_for_it(bench):
+    with bench.busy() as hanging:  # 1 s by prediction: stuck after 10 s and 30 s more
+        waiting = bench.submit(1)
+        bench.clock.now += 39
+        bench.batcher.end_if_stuck()
+        assert not hanging.done()
+        bench.clock.now += 2
+        assert bench.lost.wait(SOON)  # the watch sees it by itself
+
+        outcomes = [hanging.exception(SOON), waiting.exception(SOON)]
+        bench.batcher.stop()
+
+    assert [type(outcome) for outcome in outcomes] == [DeviceFailed, DeviceFailed]
+    assert bench.observer.troubles == ["stuck"]
+
+
+def test_a_device_that_is_stuck_while_it_stops_ends_the_stop(bench):
+    with bench.busy() as hanging:
+        stopper = threading.Thread(target=bench.batcher.stop)
+        stopper.start()
+        bench.clock.now += 50
+        stopper.join(SOON)
+        assert not stopper.is_alive()
+
+    assert isinstance(hanging.exception(SOON), DeviceFailed)
+
+
+def test_no_thread_is_left_after_a_stop():
+    before = threading.active_count()
+    with started() as bench:
+        bench.submit(1).result(SOON)
+
+    assert threading.active_count() == before
+
+
+def test_places_keep_room_for_what_is_still_being_read(bench):
+    with bench.batcher.reserve(10) as places:
+        with pytest.raises(Overloaded, match=r"got 10 that wait and 7 that came"):
+            bench.submit(*range(7))
+        future = places.submit(images(1, 2))  # eight were broken files
+
+    assert values(future) == [1, 2]
+    assert values(bench.submit(*range(16))) == list(range(16))
+
+
+def test_places_that_are_not_used_are_given_back(bench):
+    with pytest.raises(KeyError), bench.batcher.reserve(16):
+        raise KeyError
+
+    with bench.batcher.reserve(16):
+        pass
+
+
+def test_the_time_that_reading_takes_counts_against_the_deadline(bench):
+    soon = bench.clock.now + 5
+    with pytest.raises(DeadlineTooShort, match=r"expected at least 6\.000 s for 2 images"):
+        bench.batcher.reserve(2, soon, reading_seconds=4)
+    with bench.batcher.reserve(2, soon, reading_seconds=3):
+        pass
+
+
+def test_places_are_worth_nothing_once_the_batcher_has_stopped(bench):
+    with bench.batcher.reserve(1) as places:
+        bench.batcher.stop()
+        with pytest.raises(ShuttingDown):
+            places.submit(images(1))

@@ -14,6 +14,7 @@ from lookalike.v1.error_reason_pb2 import ErrorReason
 from prometheus_client import CollectorRegistry
 
 from embedder_service.batcher import Batcher
+from embedder_service.budget import ByteBudget
 from embedder_service.images import Limits
 from embedder_service.metrics import EmbedderMetrics
 from embedder_service.pace import Pace
@@ -68,7 +69,7 @@ def served() -> Iterator[Served]:
     limits = Limits(max_bytes=1 << 20, max_pixels=1_000_000)
     reader = Reader(Preprocessing(resize=72, crop=64), limits, 2, metrics.decoded)
     info = pb.GetInfoResponse(space_id=SPACE, dimension=DIMENSION, architecture="quarters")
-    servicer = EmbedderServicer(reader, batcher, info, metrics.image)
+    servicer = EmbedderServicer(reader, batcher, ByteBudget(4 << 20), info, metrics.image)
     config = ServerConfig(
         address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
         max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=5,
@@ -295,6 +296,49 @@ def test_a_model_that_fails_is_an_internal_error_without_its_words(served, pictu
     assert error.value.code() is grpc.StatusCode.INTERNAL
     assert "0x7f" not in error.value.details()
     assert refusal(error.value).reason == "INTERNAL"
+    assert len(served.stub.Embed(request(content)).results) == 1
+
+
+def test_a_model_that_fails_again_sends_callers_elsewhere(served, picture, encode):
+    content = encode(picture, "JPEG")
+    served.model.fails = True
+    errors = []
+    for _ in range(3):
+        with pytest.raises(grpc.RpcError) as error:
+            served.stub.Embed(request(content))
+        errors.append((error.value.code().name, refusal(error.value).reason))
+
+    assert errors == [("INTERNAL", "INTERNAL")] + [("UNAVAILABLE", "DEVICE_FAILED")] * 2
+    assert served.metric("device_trouble_total", kind="error") == 2
+    assert served.metric("device_trouble_total", kind="lost") == 1
+
+
+def test_regions_count_as_images_before_they_are_read(served, picture, encode):
+    halves = [pb.Region(right=1, bottom=0.5), pb.Region(top=0.5, right=1, bottom=1)]
+    image = pb.Image(content=encode(picture, "PNG"), regions=halves)
+
+    with pytest.raises(grpc.RpcError) as error:  # 16 images: two batches of 2 s each
+        served.stub.Embed(pb.EmbedRequest(images=[image] * 8), timeout=3)
+
+    assert refusal(error.value).metadata["predicted_ms"] == "4000"
+    assert served.metric("decode_seconds_count") == 0
+
+
+def test_calls_that_hold_too_many_bytes_together_are_refused_before_decoding(
+    served, picture, encode
+):
+    content = encode(picture, "JPEG")
+    served.model.free.clear()
+    held = served.stub.Embed.future(request(content, *[bytes(1 << 19)] * 7))
+    assert served.model.entered.acquire(timeout=20)
+    with pytest.raises(grpc.RpcError) as error:
+        served.stub.Embed(request(content, bytes(1 << 19)))
+    served.model.free.set()
+
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.value.details().startswith("bytes: expected at most 4194304 in calls that run")
+    assert int(dict(error.value.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
+    assert len(held.result().results) == 8
     assert len(served.stub.Embed(request(content)).results) == 1
 
 
