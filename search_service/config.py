@@ -42,8 +42,9 @@ class SearchConfig(ServerConfig):
         0.5,
         minimum=0,
         maximum=1,
-        doc="Above this share of MAX_WAITING taken, calls are answered at a recall of 0.95 at most, "
-        "half-way from there to full at 0.90, and say so; exact and strict ones never. 1: none.",
+        doc="Above this share of MAX_WAITING taken, calls are answered at a recall of 0.95 at "
+        "most, half-way from there to full at 0.90, and say so; exact and strict ones never. "
+        "1: none.",
     )
     live_recall_every: int = setting(
         100,
