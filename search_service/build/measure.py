@@ -11,7 +11,8 @@ from search_service.golden import GoldenQueries
 from search_service.manifest import EffortPoint
 
 _DEPTHS = (20, 30, 50, 100, 200, 400)
-_FIRST_EFFORTS: Final = {"annoy": 200, "graph": 24}
+_NEIGHBOURS = 10  # what the recall counts
+_FIRST_EFFORTS: Final = {"annoy": 200, "graph": 16}
 # Steps of the effort: wide up to the recalls that callers ask for, then fine, as each costs them.
 _COARSE, _FINE, _FINE_FROM = 2.0, 1.4, 0.8
 _LEAST_GAIN = 0.0005
@@ -59,7 +60,7 @@ def _point(vectors: Vectors, golden: GoldenQueries, engine: Engine, effort: int)
     own = golden.most_own
     count = _DEPTHS[-1] + own
     if engine.name == "graph":  # it looks at least as far as it answers
-        count = min(count, max(effort, _DEPTHS[0] + own))
+        count = min(count, max(effort, _NEIGHBOURS + own))
     found = [engine.candidates(query, count, effort) for query in golden.vectors]
     recalls = golden.recalls_by_depth(vectors, found)
     means = recalls.mean(axis=0)
