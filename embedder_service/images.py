@@ -35,7 +35,9 @@ __all__ = [
     "Region",
     "UnsupportedImage",
     "check",
+    "decode",
     "read",
+    "square",
 ]
 
 DECODER = f"pillow {PIL.__version__}"
@@ -143,17 +145,26 @@ def read(
     The same as torchvision's Resize(resize, antialias) and CenterCrop(crop) of the upright image or
     region. Raises UnsupportedImage, BrokenImage, ImageTooLarge, InvalidRegion.
     """
-    header = check(content, limits)
+    return decode(content, check(content, limits), preprocessing, regions)
+
+
+def decode(
+    content: bytes,
+    header: ImageHeader,
+    preprocessing: Preprocessing,
+    regions: Sequence[Region] = (),
+) -> list[Pixels]:
+    """As read, of a file whose header `check` has returned. Raises BrokenImage, InvalidRegion."""
     regions = regions or (WHOLE,)
     for region in regions:
         region.check()
     try:
-        upright = _decode(content, header, _needed_scale(header, regions, preprocessing.resize))
+        upright = _upright(content, header, _needed_scale(header, regions, preprocessing.resize))
     except _DECODER_ERRORS as error:
         raise BrokenImage(
             f"content: expected a whole {header.format} file, got one that does not decode: {error}"
         ) from error
-    return [_square(_cut(upright, region), preprocessing) for region in regions]
+    return [square(_cut(upright, region), preprocessing) for region in regions]
 
 
 def _needed_scale(header: ImageHeader, regions: Sequence[Region], resize: int) -> float:
@@ -164,7 +175,7 @@ def _needed_scale(header: ImageHeader, regions: Sequence[Region], resize: int) -
     return resize / (min(header.width, header.height) * fraction)
 
 
-def _decode(content: bytes, header: ImageHeader, scale: float) -> Image.Image:
+def _upright(content: bytes, header: ImageHeader, scale: float) -> Image.Image:
     """The upright RGB picture, at `scale` or larger: JPEGs decode at 1/2, 1/4 and 1/8 for less."""
     image: Image.Image
     with Image.open(io.BytesIO(content), formats=[header.format]) as image:
@@ -190,7 +201,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "I;16":  # convert() would clip the upper byte instead of keeping it
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")
     white.alpha_composite(image.convert("RGBA"))
     return white.convert("RGB")
@@ -211,10 +222,10 @@ def _cut(image: Image.Image, region: Region) -> Image.Image:
     )
 
 
-def _square(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
-    """Resize and centre crop in one step: what would be cropped away is never computed.
+def square(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
+    """uint8 [3, crop, crop] of an RGB picture, resized and centre cropped in one step.
 
-    A picture of 1 x 50,000,000 pixels would otherwise become one of 232 x 11,600,000,000.
+    What would be cropped away is never computed. A picture of 1 x 50,000,000 pixels would otherwise become one of 232 x 11,600,000,000.
     """
     crop = preprocessing.crop
     shorter = min(image.size)

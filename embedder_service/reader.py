@@ -87,7 +87,7 @@ class Reader:
         with self._turn(photo, header):
             calls.check_caller()
             try:
-                return self._decode(photo)
+                return self._decode(photo, header)
             except ServiceError as error:
                 return error
 
@@ -102,9 +102,9 @@ class Reader:
             with self._large_free, self._free:
                 yield
 
-    def _decode(self, photo: Photo) -> list[Pixels]:
+    def _decode(self, photo: Photo, header: ImageHeader) -> list[Pixels]:
         began = time.perf_counter()
-        squares = images.read(photo.content, self._preprocessing, photo.regions, self._limits)
+        squares = images.decode(photo.content, header, self._preprocessing, photo.regions)
         seconds = time.perf_counter() - began
         with self._lock:
             self._mean_seconds += _WEIGHT * (seconds - self._mean_seconds)
