@@ -43,15 +43,14 @@ def verified(generation):
     return float(np.mean(golden.recalls(part, part.effort_for(0.99))))
 
 
-@pytest.mark.parametrize("engine", ["auto", "annoy", "exact"])
+@pytest.mark.parametrize("engine", ["auto", "fastest", "annoy", "graph", "exact"])
 @pytest.mark.parametrize("count", [1, 2, 3, 12, 19, 20, 21, 34, 35, 40])
 def test_a_catalogue_of_any_size_is_built_checked_and_found(made, quick, engine, count):
     vectors = normal(count)
     generation = made(points(vectors), quick(engine=engine, widths=(16, 0), golden_queries=10))
 
-    assert generation.manifest.base.engine == (
-        "annoy" if engine == "annoy" and count >= 20 else "exact"
-    )
+    planted = engine in ("annoy", "graph") and count >= 20
+    assert generation.manifest.base.engine == (engine if planted else "exact")
     assert verified(generation) >= 0.99
     for row in (0, count - 1):
         answers = ask(generation, vectors[row], k=count + 3, recall=0.99)
@@ -60,7 +59,7 @@ def test_a_catalogue_of_any_size_is_built_checked_and_found(made, quick, engine,
         assert answers.answers[0].fewer_exist
 
 
-@pytest.mark.parametrize("engine", ["annoy", "exact"])
+@pytest.mark.parametrize("engine", ["annoy", "graph", "exact"])
 def test_300_photos_that_are_all_the_same_come_in_the_order_of_their_ids(made, quick, engine):
     generation = made(points(np.ones((300, 32))), quick(engine=engine, widths=(16,)))
 
@@ -122,8 +121,30 @@ def test_auto_scans_a_few_and_plants_a_forest_over_many(made, quick):
         assert made(points(normal(100)), options).manifest.base.engine == engine
 
 
-def test_one_thread_and_one_width_give_the_same_bytes_each_time(drawn, quick, tmp_path):
-    options = quick(widths=(16,), threads=1)
+def test_the_fastest_is_kept_and_the_others_leave_nothing(drawn, quick, tmp_path):
+    options = quick(engine="fastest", exact_up_to=100, widths=(16,))
+
+    draft = build(drawn(700), tmp_path / "out", options)
+
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*draft.base.blobs, DRAFT}
+    assert draft.base.engine in ("annoy", "graph")
+    assert draft.base.efforts[-1].sure_recall >= 0.97
+
+
+def test_a_graph_stands_on_the_narrowest_projection_that_leaves_room(made, quick):
+    flat = normal(800, 6) @ normal(6, 64, seed=1)
+    generation = made(points(flat), quick(engine="graph", graph_widths=(2, 16, 32)))
+    assert generation.manifest.base.width == 16
+    assert (generation.manifest.base.trees, generation.manifest.base.engine) == (0, "graph")
+
+    everything = made(points(normal(900, 48)), quick(engine="graph", graph_widths=(2, 4, 0)))
+    assert everything.manifest.base.width == 0
+    assert verified(everything) >= 0.98
+
+
+@pytest.mark.parametrize("engine", ["annoy", "graph"])
+def test_one_thread_and_one_width_give_the_same_bytes_each_time(drawn, quick, tmp_path, engine):
+    options = quick(engine=engine, widths=(16,), graph_widths=(16,), threads=1)
     one = build(drawn(100), tmp_path / "one", options)
     two = build(drawn(100), tmp_path / "two", options)
 

@@ -163,6 +163,21 @@ def test_the_child_says_in_one_line_what_is_no_file_of_its_role(published, blobs
     assert checking.main(str(manifest), str(blobs["vectors"].parent)) == 1
 
 
+def test_a_graph_is_looked_through_and_then_asked(graph_built, store):
+    manifest = publish(store, "dresses", graph_built).manifest
+    folder = store.root / "blobs"
+    checking.check(manifest, folder)
+
+    graph = folder / manifest.base.blobs["graph"].sha256
+    data = bytearray(graph.read_bytes())
+    data[-4:] = b"\xff\xff\xff\xff"
+    data[-142 + 10 : -142 + 14] = (32).to_bytes(4, "little")  # the last node lists all it can
+    graph.unlink()
+    graph.write_bytes(data)
+    with pytest.raises(FormatError, match="graph: expected neighbours on level 0"):
+        checking.check(manifest, folder)
+
+
 def test_the_child_exits_by_what_it_found(published, blobs, tmp_path):
     manifest = tmp_path / "manifest"
     manifest.write_bytes(encode(published.manifest))
@@ -175,9 +190,20 @@ def test_the_child_exits_by_what_it_found(published, blobs, tmp_path):
     assert json.loads(child.stdout)["message"].startswith("forest: expected rows")
 
 
-def test_no_damage_that_passes_the_check_crashes_or_answers_out_of_range(built, tmp_path):
+@pytest.fixture(scope="module")
+def graph_built(drawn, quick, tmp_path_factory):
+    out = tmp_path_factory.mktemp("builds") / "graph"
+    build(drawn(60, 2, 16), out, quick(engine="graph", graph_widths=(8,), golden_queries=20))
+    return out
+
+
+@pytest.mark.parametrize("engine", ["annoy", "graph"])
+def test_no_damage_that_passes_the_check_crashes_or_answers_out_of_range(
+    built, graph_built, tmp_path, engine
+):
     mutations = Path(__file__).with_name("mutations.py")
-    command = [sys.executable, mutations, built, tmp_path / "store", "5", "180"]
+    whole = built if engine == "annoy" else graph_built
+    command = [sys.executable, mutations, whole, tmp_path / "store", "5", "180"]
 
     child = subprocess.run(command, check=False, capture_output=True, text=True)
 
