@@ -225,14 +225,15 @@ def _cut(image: Image.Image, region: Region) -> Image.Image:
 def square(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
     """uint8 [3, crop, crop] of an RGB picture, resized and centre cropped in one step.
 
-    What would be cropped away is never computed. A picture of 1 x 50,000,000 pixels would otherwise become one of 232 x 11,600,000,000.
+    What would be cropped away is never computed: a picture of 1 x 50,000,000 pixels would
+    otherwise become one of 232 x 11,600,000,000.
     """
     crop = preprocessing.crop
     shorter = min(image.size)
     spans = [_kept(length, shorter, preprocessing) for length in image.size]
     (left, right), (top, bottom) = spans
-    square = image.resize((crop, crop), Resampling.BILINEAR, box=(left, top, right, bottom))
-    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+    kept = image.resize((crop, crop), Resampling.BILINEAR, box=(left, top, right, bottom))
+    return np.ascontiguousarray(np.asarray(kept).transpose(2, 0, 1))
 
 
 def _kept(length: int, shorter: int, preprocessing: Preprocessing) -> tuple[float, float]:
