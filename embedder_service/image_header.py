@@ -16,8 +16,14 @@ from lookalike_kit.errors import ServiceError
 # An honest file has a few dozen segments or chunks before its pixels and, if a PNG, one chunk per
 # 8 KB after. Decoders walk them one by one in Python.
 MAX_SEGMENTS = 1_000
-MAX_CHUNKS = 20_000
+MAX_CHUNKS = 10_000
 MAX_FILL_BYTES = 64
+# Counted a megabyte at a time, until there are enough to be refused whatever the limit.
+_MANY = 10_000
+
+# Baseline, extended and progressive; what browsers show. Pillow would try some of the others.
+_FRAMES = (0xC0, 0xC1, 0xC2)
+_NO_FRAMES = (0xC4, 0xC8, 0xCC)  # tables and extensions among the frame headers' numbers
 
 
 class UnsupportedImage(ServiceError):
@@ -75,16 +81,26 @@ def _jpeg(content: bytes) -> ImageHeader:
         (length,) = struct.unpack_from(">H", content, position)
         if marker == 0xDA:  # start of scan: the pixels follow
             break
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
             if width:
                 raise _broken("one frame header", "two")
-            height, width = struct.unpack_from(">HH", content, position + 3)
+            height, width = _jpeg_frame(content, position, marker)
         position += max(length, 2)
     else:
         raise _broken(f"pixels within {MAX_SEGMENTS} segments", "more segments")
     # Between here and the end FF DA stands for a scan; elsewhere in pixels it cannot occur.
-    scans = 1 + content.count(b"\xff\xda", position)
+    scans = 1 + _count(content, b"\xff\xda", position)
     return _checked(ImageHeader("JPEG", width, height, scans=scans))
+
+
+def _jpeg_frame(content: bytes, position: int, marker: int) -> tuple[int, int]:
+    bits, height, width = struct.unpack_from(">BHH", content, position + 2)
+    if marker not in _FRAMES or bits != 8:
+        raise UnsupportedImage(
+            "content: expected a baseline or progressive JPEG of 8 bits, "
+            f"got one with the frame header {marker:02x} of {bits} bits"
+        )
+    return height, width
 
 
 def _jpeg_marker(content: bytes, position: int) -> tuple[int, int]:
@@ -105,6 +121,8 @@ def _png(content: bytes) -> ImageHeader:
     position = 8
     for _ in range(MAX_CHUNKS):
         length, kind = struct.unpack_from(">I4s", content, position)
+        if kind == b"IHDR" and position > 8:
+            raise _broken("one IHDR", "two")
         if kind == b"acTL":
             (frames,) = struct.unpack_from(">I", content, position + 8)
         if kind == b"IEND":
@@ -134,7 +152,16 @@ def _webp(content: bytes) -> ImageHeader:
 def _webp_frames(content: bytes, flags: int) -> int:
     if not flags & 0x02:
         return 1
-    return max(1, content.count(b"ANMF"))
+    return max(1, _count(content, b"ANMF", 0))
+
+
+def _count(content: bytes, mark: bytes, begin: int) -> int:
+    found = 0
+    for at in range(begin, len(content), 1 << 20):
+        found += content.count(mark, at, at + (1 << 20) + len(mark) - 1)
+        if found > _MANY:
+            break
+    return found
 
 
 def _checked(header: ImageHeader) -> ImageHeader:

@@ -1,9 +1,14 @@
 import threading
 import time
 
+import pytest
+from PIL import Image
+
 from embedder_service.image_header import UnsupportedImage
 from embedder_service.images import ImageTooLarge, InvalidRegion, Limits, Region
 from embedder_service.reader import Photo, Reader
+from lookalike_kit import calls
+from lookalike_kit.errors import CallerGone
 
 
 def test_each_photo_fails_alone(picture, encode, preprocessing, png_of_size):
@@ -46,3 +51,74 @@ def test_no_more_photos_are_decoded_at_once_than_allowed(picture, encode, prepro
 
     assert len(most) == 20
     assert max(most) == 1
+
+
+def test_boxes_of_one_photo_decode_it_once(picture, encode, preprocessing):
+    seconds = []
+    reader = Reader(preprocessing, Limits(), 2, seconds.append)
+    boxes = tuple(Region(0, 0, 1, bottom / 16) for bottom in range(1, 17))
+
+    (squares,) = reader.read([Photo(encode(picture, "JPEG"), boxes)])
+
+    assert len(squares) == 16
+    assert len(seconds) == 1
+
+
+def test_nothing_is_decoded_for_a_caller_that_has_left(picture, encode, preprocessing):
+    seconds = []
+    reader = Reader(preprocessing, Limits(), 2, seconds.append)
+    photo = Photo(encode(picture, "PNG"))
+    calls.begin((), lambda: len(seconds) < 2)
+    try:
+        with pytest.raises(CallerGone):
+            reader.read([photo] * 5)
+    finally:
+        calls.end()
+
+    assert len(seconds) == 2
+    assert reader.seconds_until_read(1) == 0.0  # none of the five is still counted
+
+
+def test_the_time_until_a_photo_is_read_counts_those_before_it(picture, encode, preprocessing):
+    inside, leave = threading.Event(), threading.Event()
+
+    def observe(_: float) -> None:
+        inside.set()
+        leave.wait(20)
+
+    reader = Reader(preprocessing, Limits(), 1, observe)
+    assert reader.seconds_until_read(1) == 0.0
+    thread = threading.Thread(target=reader.read, args=([Photo(encode(picture, "PNG"))] * 3,))
+    thread.start()
+    assert inside.wait(20)
+    few, many = reader.seconds_until_read(1), reader.seconds_until_read(5)
+    leave.set()
+    thread.join()
+
+    assert many / few == pytest.approx(8 / 4)
+    assert reader.seconds_until_read(1) == 0.0
+
+
+def test_one_large_picture_is_decoded_at_a_time_and_small_ones_pass_it(encode, preprocessing):
+    large = encode(Image.new("L", (4100, 4000)), "PNG")
+    small = encode(Image.new("L", (10, 10)), "PNG")
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def observe(_: float) -> None:
+        entered.release()
+        leave.wait(20)
+
+    reader = Reader(preprocessing, Limits(), 3, observe)
+    threads = [
+        threading.Thread(target=reader.read, args=([Photo(content)],))
+        for content in (large, large, small)
+    ]
+    threads[0].start()
+    assert entered.acquire(timeout=20)
+    threads[1].start()
+    threads[2].start()
+    assert entered.acquire(timeout=20)  # the small one
+    assert not entered.acquire(timeout=0.1)
+    leave.set()
+    for thread in threads:
+        thread.join()

@@ -22,6 +22,7 @@ from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
 from lookalike_kit.server import Registration, Server, ServerConfig
+from proofs.hostile_images import OK, corpus
 
 DIMENSION = 12
 SPACE = "5" * 64
@@ -44,7 +45,7 @@ class Quarters:
             raise RuntimeError("device lost at 0x7f")
         half = images.shape[-1] // 2
         quarters = images.reshape(len(images), 3, 2, half, 2, half).mean(axis=(3, 5))
-        vectors = quarters.reshape(len(images), DIMENSION).astype(np.float32)
+        vectors = quarters.reshape(len(images), DIMENSION).astype(np.float32) + 1  # black has one
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -150,6 +151,21 @@ def test_one_bad_image_fails_alone_by_its_position(served, picture, encode, png_
     assert answer.results[7].error.metadata["limit"].endswith(" bytes")
     assert served.metric("images_total", result="ok") == 3
     assert served.metric("images_total", result="image_too_large") == 3
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # broken EXIF
+def test_no_file_of_a_stranger_changes_the_vector_of_another(served, picture, encode):
+    good = encode(picture, "JPEG")
+    (alone,) = served.stub.Embed(request(good)).results
+    files = [image for image in corpus() if len(image.content) < 100_000]
+
+    for at in range(0, len(files), 31):
+        some = files[at : at + 31]
+        contents = [content for image in some for content in (image.content, good)]
+        results = served.stub.Embed(request(*contents)).results
+        assert all(result == alone for result in results[1::2])
+        for image, result in zip(some, results[::2], strict=True):
+            assert result.HasField("error") is (image.result != OK)
 
 
 def test_a_call_of_only_bad_images_is_answered_without_the_model(served):
