@@ -96,8 +96,9 @@ class Cache:
         unwanted = [name for name in names if name not in wanted and SHA256.fullmatch(name)]
         self._files.delete(*map(blob_key, unwanted))
         self._verified.difference_update(unwanted)
-        for leftover in self._files.leftovers("blobs"):
-            leftover.unlink(missing_ok=True)
+        for folder in (None, "blobs", "current", "manifests"):
+            for leftover in self._files.leftovers(folder):
+                leftover.unlink(missing_ok=True)
 
     def _has(self, blob: Blob) -> bool:
         path = self.folder / blob.sha256

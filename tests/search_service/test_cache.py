@@ -68,10 +68,17 @@ def test_a_sweep_removes_blobs_that_nothing_names_and_no_other_file(
         cache.fetch(store, each.manifest)
         cache.keep_manifest(each.sha256, encode(each.manifest))
     (cache.folder / "notes.txt").write_text("mine")
-    (cache.folder / ".blob.1.2.tmp").write_text("left by a dead writer")
+    left_by_the_dead = [
+        cache.folder / ".blob.1.2.tmp",
+        cache.folder.parent / ".pins.1.2.tmp",
+        cache.folder.parent / "manifests/.x.1.2.tmp",
+    ]
+    for path in left_by_the_dead:
+        path.write_text("half")
 
     cache.sweep([later.sha256])
 
+    assert not any(path.exists() for path in left_by_the_dead)
     left = {path.name for path in cache.folder.iterdir()} - {".lock"}
     assert left == {*later.manifest.blobs(), "notes.txt"}
 
