@@ -18,6 +18,7 @@ OPTIONS = {
     "forest": QUICK,
     "projected": replace(QUICK, widths=(8,)),
     "exact": replace(QUICK, engine="exact"),
+    "graph": replace(QUICK, engine="graph", graph_widths=(0,)),
 }
 
 

@@ -165,10 +165,18 @@ def _kill_takings_in(builds: Builds, folder: Path, tally: Tally, every: int) -> 
     found = [each for each in places(fresh(), folder / "strace") if each.call in CALLS_OF_A_SWAP]
     for place in found[::every]:
         tally.kills[name] += killed_at(fresh(), place, folder / "strace")
-        if tally.is_new(name, promises.visible(Store(cache))) and _look(store, cache) != [2]:
-            tally.wrong.append(f"{name}, {place}: expected generation 2 to be served, got another")
+        if not tally.is_new(name, _left_in(cache)):
+            continue
+        if (served := _look(store, cache)) != [2]:
+            tally.wrong.append(f"{name}, {place}: expected generation 2, got {served}")
         if left := promises.leftovers(Store(cache)):
             tally.wrong.append(f"{name}, {place}: expected nothing left over, got {left}")
+
+
+def _left_in(cache: Path) -> str:
+    """What a killed replica left: what is whole, and of what kind the half-written files are."""
+    half = [each.rpartition("/")[0] for each in promises.leftovers(Store(cache))]
+    return f"{promises.visible(Store(cache))}\n{half}"
 
 
 def _look(store: Store, folder: Path) -> list[int]:

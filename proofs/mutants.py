@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from search_service.engines.forest import ROW_BYTES
+from search_service.engines.graph_file import NEIGHBOURS
 
 PAGE = 4096
 WORDS = (0, 1, -1, 2, 2**31 - 1, -(2**31), 0x7FC00000, 0x7F800000)  # the last two: NaN, infinity
@@ -31,7 +33,7 @@ def mutant(role: str, width: int, whole: bytes, other: bytes, chance: Random) ->
         way = chance.choice(sorted(ways))
         try:
             became = ways[way](whole, chance, other)
-        except (pa.ArrowException, IndexError, ValueError):
+        except (pa.ArrowException, IndexError, ValueError, struct.error):
             continue  # this file has nothing of what this way damages
         if became != whole:
             return way, became
@@ -59,6 +61,12 @@ def damages(role: str, width: int) -> dict[str, Damage]:
             "children": lambda data, chance, _: _children(data, chance, width, cycle=False),
             "leaves": lambda data, chance, _: _leaves(data, chance, width),
             "wrong dimension": lambda data, chance, _: _other_width(data, chance, width),
+        }
+    if kind == "graph":
+        ways |= {
+            "neighbours": lambda data, chance, _: _neighbours(data, chance, width, cycle=False),
+            "cycle": lambda data, chance, _: _neighbours(data, chance, width, cycle=True),
+            "heads": lambda data, chance, _: _heads(data, chance, width),
         }
     if kind == "manifest":
         ways |= {"fields": _fields, "swapped": _swapped}
@@ -237,6 +245,45 @@ def _other_width(data: bytes, chance: Random, width: int) -> bytes:
 
 def _nodes(data: bytes, width: int) -> np.ndarray:
     return np.frombuffer(data, np.int32).reshape(-1, ROW_BYTES // 4 + width).copy()
+
+
+def _neighbours(data: bytes, chance: Random, width: int, *, cycle: bool) -> bytes:
+    """Another neighbour, or count of them, for a node on the ground; or it is its own, alone."""
+    damaged = bytearray(data)
+    levels_at, starts = _graph_nodes(data, width)
+    node = chance.randrange(len(starts))
+    lists = starts[node] + 10  # behind its key and level
+    if cycle:
+        room = 2 * NEIGHBOURS
+        struct.pack_into(f"<{room + 1}I", damaged, lists, room, *([node] * room))
+        return bytes(damaged)
+    place = lists + 4 * chance.randrange(2 * NEIGHBOURS + 1)
+    words = (0, 1, len(starts) - 1, len(starts), 2**31, 2**32 - 1, chance.randrange(len(starts)))
+    struct.pack_into("<I", damaged, place, chance.choice(words))
+    if chance.random() < 0.3:  # its level, in the list of levels or at the node itself
+        struct.pack_into("<h", damaged, chance.choice((levels_at + 2 * node, lists - 2)), 1)
+    return bytes(damaged)
+
+
+def _heads(data: bytes, chance: Random, width: int) -> bytes:
+    """Another word in one of the heads: counts, kinds, dimension, entry, levels."""
+    damaged = bytearray(data)
+    levels_at, starts = _graph_nodes(data, width)
+    begin = 8 + 2 * width * len(starts)
+    at = chance.choice([0, 4, *range(begin, levels_at + 2 * len(starts) - 4, 4)])
+    struct.pack_into("<i", damaged, at, chance.choice((*WORDS, len(starts), width, width * 2)))
+    return bytes(damaged)
+
+
+def _graph_nodes(data: bytes, width: int) -> tuple[int, list[int]]:
+    """Where the list of levels begins, and each node; search_service/engines/graph_file.py."""
+    (rows,) = struct.unpack_from("<I", data)
+    levels_at = 8 + 2 * width * rows + 64 + 40
+    levels = struct.unpack_from(f"<{rows}h", data, levels_at)
+    starts = [levels_at + 2 * rows]
+    for level in levels[:-1]:
+        starts.append(starts[-1] + 10 + 4 + 8 * NEIGHBOURS + level * (4 + 4 * NEIGHBOURS))
+    return levels_at, starts
 
 
 def _fields(data: bytes, chance: Random, _: bytes) -> bytes:

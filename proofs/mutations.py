@@ -52,11 +52,12 @@ from search_service.manifest import (
 from search_service.store import Store
 
 MUTATIONS = 5_000
-VICTIMS = 48  # indexes a server: GetStatus lists a hundred refusals
+VICTIMS = 50  # indexes a server: GetStatus lists a hundred refusals
 # Every so many victims a forest in the delta, which takes 2,000 photos to be planted.
-LARGE_DELTA_EVERY = 16
-KINDS = ("forest", "projected", "exact", "delta")
+LARGE_DELTA_EVERY = 20
+KINDS = ("forest", "projected", "exact", "graph", "delta")
 HEALTHY = "healthy"
+NEITHER = "neither refused nor served"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +101,14 @@ class Tally:
     ways: Counter[tuple[str, str]] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
         self.became += other.became
         self.ways += other.ways
         self.calls += other.calls
         self.wrong += other.wrong
+        self.notes += other.notes
 
 
 def main() -> None:
@@ -123,6 +126,7 @@ def main() -> None:
         for part in pool.map(_work, seeds, repeat(share), repeat(options.victims)):
             tally.add(part)
     _print(tally)
+    print("\n".join(["", *tally.notes]))
     figures = _figures(tally) | {"seconds": round(perf_counter() - begun)}
     record("proof_mutations", figures, is_full_size=options.mutations >= MUTATIONS)
     if tally.wrong:
@@ -147,17 +151,15 @@ def _victims(
 ) -> list[Victim]:
     good = publish(store, HEALTHY, build_of("exact", folder / "healthy"))
     vectors = np.load(store.root / blob_key(good.manifest.base.blobs["vectors"].sha256))
-    return [
-        _victim(store, folder, f"{name}-{i}", KINDS[i % len(KINDS)], seed + i, vectors[::9])
-        for i in range(count)
-    ]
+    return [_victim(store, folder, f"{name}-{i}", i, seed + i, vectors[::9]) for i in range(count)]
 
 
 def _victim(
-    store: Store, folder: Path, index: str, kind: str, seed: int, queries: np.ndarray
+    store: Store, folder: Path, index: str, number: int, seed: int, queries: np.ndarray
 ) -> Victim:
+    kind = KINDS[number % len(KINDS)]
     if kind == "delta":
-        large = seed % LARGE_DELTA_EVERY == len(KINDS) - 1
+        large = number % LARGE_DELTA_EVERY == KINDS.index(kind)
         base = build_of("projected", folder / index, seed=seed, prefix=index)
         good = publish(store, index, base)
         items = [f"{index}{i:04d}" for i in Random(seed).sample(range(60), 8)]
@@ -242,15 +244,19 @@ class _Worker:
         attempts = [self._damage(victim) for victim in victims]
         status = self._server.refresh()
         loaded = {each.index: each.manifest_sha256 for each in status.loaded}
-        refused = {each.manifest_sha256: each.reason for each in status.refused}
+        refused = {each.manifest_sha256: each for each in status.refused}
         accepted = []
         for attempt in attempts:
             served = loaded.get(attempt.victim.index)
             if served == attempt.sha256:
                 became = "served"
                 accepted.append(attempt.victim)
+            elif attempt.sha256 in refused:
+                became = refused[attempt.sha256].reason
+                if became == "failed":  # by an error that nobody has thought of
+                    self._tally.notes.append(f"{attempt}: {refused[attempt.sha256].message}")
             else:
-                became = refused.get(attempt.sha256, "neither refused nor served")
+                became = NEITHER
             self._tally.became[attempt.role, attempt.is_made_right, became] += 1
             self._tally.wrong += [
                 f"{attempt}: {each}" for each in self._faults(attempt, became, served)
@@ -283,7 +289,7 @@ class _Worker:
         victim = attempt.victim
         if became == "served" and not attempt.is_made_right:
             yield "expected to be refused, got served"
-        if became == "neither refused nor served":
+        if became == NEITHER:
             yield became
         if became != "served" and served != victim.good.sha256:
             yield f"expected the generation before to serve, got {served}"

@@ -98,7 +98,7 @@ def faults_of_a_replica(store: Store, index: str, folder: Path, item_id: str) ->
 def visible(store: Store) -> str:
     """What a reader may come to, in one line: names, and contents where they say more.
 
-    A manifest and CURRENT hold the time of day: of them the numbers count.
+    Manifests and HOLD hold the time of day: of them, and of CURRENT, the numbers count.
     """
     seen = []
     for path in sorted(store.root.rglob("*")):
@@ -109,6 +109,8 @@ def visible(store: Store) -> str:
             seen.append(match[1])
         elif path.name == "CURRENT":
             seen.append(f"CURRENT {serving(store, path.parent.name)}")
+        elif path.name == "HOLD":
+            seen.append("HOLD")
         else:
             seen.append(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
     return "\n".join(sorted(seen))
