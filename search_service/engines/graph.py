@@ -1,7 +1,7 @@
 """usearch's graph over a projection: it proposes, the exact comparison decides.
 
 Numbers are kept as bfloat16: at a given effort they found as many neighbours as float32, in half
-the room and in three quarters of the time (docs/decisions.md).
+the room and four fifths of the time (docs/decisions.md).
 """
 
 from collections import deque
@@ -14,8 +14,8 @@ from usearch.compiled import Index, MetricKind, ScalarKind
 from search_service.engines import Rows, Vectors
 from search_service.engines.graph_file import NEIGHBOURS
 
-# How hard a row's neighbours are sought when it is added: 64 builds in half the time of 128 and
-# needs a third more effort at a recall of 0.99.
+# How hard a row's neighbours are sought when it is added: 64 builds in a third of the time of 128
+# and needs twice the effort for a recall of 0.994.
 _EXPANSION_ADD = 96
 
 

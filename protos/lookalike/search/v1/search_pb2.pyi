@@ -694,9 +694,9 @@ class Answered(google.protobuf.message.Message):
     space_id: builtins.str
     """The embedding space."""
     engine: builtins.str
-    """The engine that found the candidates: "annoy" or "exact"."""
+    """The engine that found the candidates: "annoy", "graph" or "exact"."""
     effort: builtins.int
-    """How hard it looked: annoy's search_k; 0 for exact."""
+    """How hard it looked: annoy's search_k, the graph's ef; 0 for exact."""
     def __init__(
         self,
         *,
@@ -1072,7 +1072,7 @@ class EffortPoint(google.protobuf.message.Message):
     RECALL_FIELD_NUMBER: builtins.int
     MICROS_FIELD_NUMBER: builtins.int
     effort: builtins.int
-    """How hard the engine looks: annoy's search_k."""
+    """How hard the engine looks: annoy's search_k, the graph's ef."""
     recall: builtins.float
     """The mean recall@10 against exact, from 0 to 1."""
     micros: builtins.float
@@ -1142,7 +1142,7 @@ class ServedGeneration(google.protobuf.message.Message):
     photo_count: builtins.int
     """How many photos it holds."""
     engine: builtins.str
-    """The engine: "annoy" or "exact"."""
+    """The engine: "annoy", "graph" or "exact"."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was built."""
