@@ -34,6 +34,7 @@ def draw(found: Survey, out: Path) -> None:
     target = found.options.target_recall
     axes.axvline(target, color=_GREY, linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     least = min(point.recall for choice in found.tried for point in choice.efforts)
     axes.set_xlim(max(_LEAST_RECALL, least) - 0.005, 1.0)
     axes.text(target, 1.01, f"{target} ", transform=axes.get_xaxis_transform(), ha="center")

@@ -166,7 +166,10 @@ def _why(found: Survey, engine: Option) -> str:
         return f"{name_of(chosen)}: none surely reaches {target}; it comes nearest, {nearest:.4f}"
     words = f"{name_of(chosen)}, the fastest of those that it measures at a recall of {target}"
     times = found.scan_micros / chosen.micros(target)
-    return f"{words}: {chosen.micros(target):.0f} us, {times:.1f} times as fast as exact"
+    compared = f"{times:.1f} times as fast as exact"
+    if times < 1:
+        compared = f"but --engine exact takes {found.scan_micros:.0f} us"
+    return f"{words}: {chosen.micros(target):.0f} us, {compared}"
 
 
 def _json(found: Survey) -> dict[str, object]:
