@@ -37,7 +37,7 @@ test: $(SETUP) ## every test: first those without torch, in under a minute, then
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
 bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy's speed, the cost of a call, overload
-	@$(BIN)/python -m benchmarks.annoy_speed
+	@$(BIN)/python -m benchmarks.engines
 	@$(BIN)/python -m benchmarks.rpc_cost
 	@$(BIN)/python -m benchmarks.overload
 
