@@ -21,6 +21,17 @@ class EmbedderConfig(ServerConfig):
     device: str = setting(
         "auto", choices=("auto", "cpu", "cuda"), doc="Where the model runs; auto: cuda if there."
     )
+    engine: str = setting(
+        "auto",
+        choices=("auto", "openvino", "graphs", "compiled", "eager"),
+        doc="What drives the device; auto: the fastest that is installed and exact enough. One "
+        "that is named serves if the golden photos allow it, or the process does not start.",
+    )
+    precision: str = setting(
+        "auto",
+        choices=("auto", "bfloat16", "float16", "float32"),
+        doc="The arithmetic of the model's body; auto: the fastest that is exact enough.",
+    )
     max_batch: int = setting(
         32, minimum=1, maximum=1024, doc="The most images that share a forward pass."
     )
@@ -59,6 +70,8 @@ class EmbedderConfig(ServerConfig):
 
     # Two full batches of one-image calls, one on the device and one being decoded, and a margin.
     threads: int = 72
+    # Behind those, a wait for a thread would only be time lost to the deadline.
+    max_waiting: int = 8
     # An image of the most bytes, or 64 of 300 KB; more would only make the worst case worse.
     max_message_bytes: int = 20 * MiB
 

@@ -14,7 +14,7 @@ from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.config import EmbedderConfig
-from embedder_service.device import EagerDevice
+from embedder_service.devices.choice import Chosen, choose
 from embedder_service.metrics import EmbedderMetrics
 from embedder_service.reader import Reader
 from embedder_service.servicer import MAX_IMAGES, EmbedderServicer
@@ -33,16 +33,14 @@ class Embedder:
         registry = CollectorRegistry()
         metrics = EmbedderMetrics(registry)
         model = checkpoint.load(config.model)
-        device = EagerDevice(model.model, config.device, config.torch_threads)
-        pace = device.warm_up(config.max_batch)
-        agreement = golden.check(model, device.embed, config.max_batch)
-        info = _info(config, model, device)
-        metrics.describe(_labels(info), agreement.cosine, agreement.error)
-        _log_ready(info, agreement)
+        chosen = choose(model, config)
+        info = _info(config, model, chosen)
+        metrics.describe(_labels(info), chosen.agreement.cosine, chosen.agreement.error)
+        _log_ready(info, chosen.agreement)
 
         self.batcher = Batcher(
-            device.embed,
-            pace,
+            chosen.device.embed,
+            chosen.pace,
             config.max_queue_images,
             metrics,
             stuck_seconds=config.stuck_seconds,
@@ -69,15 +67,17 @@ class Embedder:
         self.batcher.stop()
 
 
-def _info(config: EmbedderConfig, model: Checkpoint, device: EagerDevice) -> pb.GetInfoResponse:
+def _info(config: EmbedderConfig, model: Checkpoint, chosen: Chosen) -> pb.GetInfoResponse:
     return pb.GetInfoResponse(
         space_id=model.space_id,
         dimension=model.spec.dimension,
         architecture=model.spec.backbone,
         layer=model.spec.layer,
         image_side=model.spec.preprocessing.crop,
-        device=device.name,
-        precision=device.precision,
+        device=chosen.device.name,
+        engine=chosen.device.engine,
+        precision=chosen.device.precision,
+        artefact=chosen.artefact,
         decoder=images.DECODER,
         max_images_per_call=MAX_IMAGES,
         max_image_bytes=config.max_image_bytes,
@@ -88,7 +88,16 @@ def _info(config: EmbedderConfig, model: Checkpoint, device: EagerDevice) -> pb.
 
 
 def _labels(info: pb.GetInfoResponse) -> dict[str, str]:
-    names = ("space_id", "architecture", "device", "precision", "decoder", "version")
+    names = (
+        "space_id",
+        "architecture",
+        "device",
+        "engine",
+        "precision",
+        "artefact",
+        "decoder",
+        "version",
+    )
     return {name: getattr(info, name) for name in names}
 
 

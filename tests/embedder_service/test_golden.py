@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embedder_service import checkpoint, golden
-from embedder_service.device import EagerDevice
+from embedder_service.devices.eager import EagerDevice
 from embedder_service.spec import ModelError
 
 pytestmark = pytest.mark.torch

@@ -38,6 +38,8 @@ def served(model_folder) -> Iterator[Served]:
         EmbedderConfig(
             model=model_folder,
             device="cpu",
+            engine="eager",
+            precision="float32",
             max_batch=16,
             address="127.0.0.1:0",
             admin_address="127.0.0.1:0",
@@ -99,7 +101,8 @@ def test_the_info_says_what_runs(served, model_folder):
 
     assert info.space_id == model_folder.name
     assert (info.dimension, info.architecture, info.layer) == (512, "resnet18", "embedding")
-    assert (info.image_side, info.device, info.precision) == (64, "cpu", "float32")
+    assert (info.image_side, info.device) == (64, "cpu")
+    assert (info.engine, info.precision, info.artefact) == ("eager", "float32", "")
     assert info.decoder == images.DECODER
     assert (info.max_images_per_call, info.max_batch) == (64, 16)
     assert info.version

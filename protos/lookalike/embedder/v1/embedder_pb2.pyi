@@ -283,6 +283,8 @@ class GetInfoResponse(google.protobuf.message.Message):
     MAX_IMAGE_PIXELS_FIELD_NUMBER: builtins.int
     MAX_BATCH_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
+    ENGINE_FIELD_NUMBER: builtins.int
+    ARTEFACT_FIELD_NUMBER: builtins.int
     space_id: builtins.str
     """The embedding space: 64 hexadecimal digits."""
     dimension: builtins.int
@@ -296,7 +298,7 @@ class GetInfoResponse(google.protobuf.message.Message):
     device: builtins.str
     """The device, as "cpu" or "cuda: NVIDIA H200"."""
     precision: builtins.str
-    """The arithmetic, as "float32" or "bfloat16"."""
+    """The arithmetic of the model's body: "float32", "bfloat16" or "float16"."""
     decoder: builtins.str
     """The image decoder and its version, as "pillow 13.0.0"."""
     max_images_per_call: builtins.int
@@ -309,6 +311,12 @@ class GetInfoResponse(google.protobuf.message.Message):
     """The most images that share a forward pass."""
     version: builtins.str
     """The version of the service."""
+    engine: builtins.str
+    """What drives the device: "openvino", "graphs", "compiled" or "eager"."""
+    artefact: builtins.str
+    """Whether what `lookalike model compile` made is used: "used", "none" (there is none), "damaged" or
+    "foreign" (made elsewhere, or with another version). Empty if the engine has no use for it.
+    """
     def __init__(
         self,
         *,
@@ -325,7 +333,9 @@ class GetInfoResponse(google.protobuf.message.Message):
         max_image_pixels: builtins.int | None = ...,
         max_batch: builtins.int | None = ...,
         version: builtins.str | None = ...,
+        engine: builtins.str | None = ...,
+        artefact: builtins.str | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["architecture", b"architecture", "decoder", b"decoder", "device", b"device", "dimension", b"dimension", "image_side", b"image_side", "layer", b"layer", "max_batch", b"max_batch", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_images_per_call", b"max_images_per_call", "precision", b"precision", "space_id", b"space_id", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["architecture", b"architecture", "artefact", b"artefact", "decoder", b"decoder", "device", b"device", "dimension", b"dimension", "engine", b"engine", "image_side", b"image_side", "layer", b"layer", "max_batch", b"max_batch", "max_image_bytes", b"max_image_bytes", "max_image_pixels", b"max_image_pixels", "max_images_per_call", b"max_images_per_call", "precision", b"precision", "space_id", b"space_id", "version", b"version"]) -> None: ...
 
 global___GetInfoResponse = GetInfoResponse

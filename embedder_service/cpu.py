@@ -1,0 +1,27 @@
+"""What this processor can do, as far as an engine's choice and figures depend on it."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+# By Linux's names.
+_X86 = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16")
+_ARM = ("asimd", "sve", "bf16")
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+def features(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """As ("x86_64", "avx2", "avx512f"); no more than the architecture where it cannot be read."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        lines = []
+    said = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    flags = set(said.partition(":")[2].split())
+    return platform.machine(), *(name for name in (*_X86, *_ARM) if name in flags)
+
+
+def has_bfloat16(names: tuple[str, ...]) -> bool:
+    """Whether it multiplies in bfloat16 by instructions of its own: without them it is slower."""
+    return not _BFLOAT16.isdisjoint(names)

@@ -1,0 +1,69 @@
+"""An engine that knows a few batch sizes, made to take any."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from embedder_service.devices.buckets import Cuts, bucket_sizes
+from embedder_service.images import Pixels
+from embedder_service.pace import Pace
+from embedder_service.pending import Vectors
+from embedder_service.spec import ModelError
+
+Forward = Callable[[Pixels], Vectors]
+
+
+class Padded:
+    """`forward` takes exactly as many images as a bucket has, [bucket, 3, side, side]."""
+
+    def __init__(self, forward: Forward, side: int) -> None:
+        self._forward = forward
+        self._side = side
+        self._cuts = Cuts({1: 0.0})
+
+    def warm_up(self, max_batch: int) -> Pace:
+        seconds = warm_buckets(self._forward, self._side, max_batch)
+        self._cuts = Cuts(seconds)
+        return Pace(seconds[1], seconds[max_batch], max_batch)
+
+    def embed(self, images: Pixels) -> Vectors:
+        vectors = []
+        start = 0
+        for bucket in self._cuts.of(len(images)):
+            piece = images[start : start + bucket]
+            vectors.append(self._forward(filled_up(piece, bucket))[: len(piece)])
+            start += bucket
+        return np.concatenate(vectors)
+
+
+def filled_up(images: Pixels, bucket: int) -> Pixels:
+    """Black images after the others, until there are as many as the bucket has."""
+    if len(images) == bucket:
+        return images
+    black = np.zeros((bucket - len(images), *images.shape[1:]), np.uint8)
+    return np.concatenate([images, black])
+
+
+def warm_buckets(forward: Forward, side: int, max_batch: int) -> dict[int, float]:
+    """Seconds of a pass by bucket, the better of two after a first one. Raises ModelError."""
+    noise = np.random.default_rng(0).integers(0, 256, (max_batch, 3, side, side), np.uint8)
+    try:
+        return {size: _best_seconds(forward, noise[:size]) for size in bucket_sizes(max_batch)}
+    except RuntimeError as error:
+        raise ModelError(
+            f"max_batch: expected a batch that fits the device, got {max_batch}: {error}"
+        ) from error
+
+
+def _best_seconds(forward: Forward, images: Pixels) -> float:
+    forward(images)  # memory, kernels and the choice among them come with the first
+    return min(_seconds(forward, images) for _ in range(2))
+
+
+def _seconds(forward: Forward, images: Pixels) -> float:
+    began = time.perf_counter()
+    forward(images)
+    return time.perf_counter() - began
