@@ -11,7 +11,8 @@ from embedder_service.acceptance import Figures
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.config import EmbedderConfig
 from embedder_service.devices import openvino
-from embedder_service.devices.choice import KIND, Chosen, candidates, choose, made_with
+from embedder_service.devices.ahead import KIND, made_with
+from embedder_service.devices.choice import Chosen, candidates, choose
 from embedder_service.spec import ModelError
 
 pytestmark = pytest.mark.torch
