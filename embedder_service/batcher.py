@@ -23,6 +23,9 @@ from lookalike_kit.errors import ServiceError, ShuttingDown
 
 log = logs.get(__name__)
 
+# A wait takes a little longer than its passes: a promise that is broken by a millisecond wastes its
+# place on the device. benchmarks/embed_overload.py shows the goodput.
+MARGIN = 1.1
 _LOOK_SECONDS = 0.25
 
 
@@ -159,7 +162,7 @@ class Batcher:
         if self._device_free_at is None and not ahead:
             return alone
         on_device = max(0.0, (self._device_free_at or now) - now)
-        return max(alone, on_device + self._pace.predict(ahead + images))
+        return max(alone, on_device + MARGIN * self._pace.predict(ahead + images))
 
     def _run(self) -> None:
         while self._wait():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from embedder_service.pace import Pace
@@ -63,14 +64,23 @@ class Lines:
             )
 
     def take(self, room: int, now: float) -> list[Part]:
-        """The next batch; who left or came too late is passed over for good."""
+        """The next batch; who left or cannot be answered in time is passed over for good.
+
+        It ends before the image that would make another in it late: each was promised its time.
+        """
         parts: list[Part] = []
+        taken = 0
+        end_by = math.inf
         for line in self._calls.values():
-            while line and room:
+            while line and taken < room:
                 call = line[0]
-                if call.still_wanted(now):
-                    parts.append(call.take(room, now))
-                    room -= len(parts[-1].images)
+                count = min(call.waiting, room - taken)
+                if call.still_wanted(now + self._pace.predict_idle(count)):
+                    end_by = min(end_by, call.deadline)
+                    if parts and now + self._pace.predict(taken + count) > end_by:
+                        return parts
+                    parts.append(call.take(count, now))
+                    taken += count
                 if not call.waiting or call.future.done():
                     line.popleft()
         return parts

@@ -106,6 +106,8 @@ class Passes:
         finally:
             self._stuck_at = None
         self._settle(parts, vectors, self._clock() - began)
+        # With the settling, which keeps the device waiting when many threads want to go on.
+        self._pace.observe(images, self._clock() - began)
         return None
 
     def _settle(self, parts: Sequence[Part], vectors: Vectors, seconds: float) -> None:
@@ -115,7 +117,6 @@ class Passes:
                 part.call.put(part, part_vectors, seconds)
             else:
                 part.call.fail(ForwardFailed("vectors that are not finite"))
-        self._pace.observe(len(vectors), seconds)
         try:
             self._observer.batch(len(vectors), [part.queued_seconds for part in parts], seconds)
         except Exception:  # the thread outlives what counts its work

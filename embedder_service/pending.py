@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -50,7 +51,7 @@ class PendingCall:
     def __init__(self, images: Sequence[Pixels], deadline: float | None, submitted: float) -> None:
         self.future: Future[Embedded] = Future()
         self._images = images
-        self._deadline = deadline
+        self.deadline = math.inf if deadline is None else deadline
         self._submitted = submitted
         self._taken = 0
         self._vectors: list[Vectors] = []
@@ -61,9 +62,9 @@ class PendingCall:
     def waiting(self) -> int:
         return len(self._images) - self._taken
 
-    def still_wanted(self, now: float) -> bool:
-        """Whether anybody would take the answer. A call past its deadline is settled here."""
-        if self._deadline is not None and now >= self._deadline:
+    def still_wanted(self, at: float) -> bool:
+        """Whether anybody would take an answer then. A call too late for it is settled here."""
+        if at >= self.deadline:
             self.fail(DeadlineTooShort("deadline: expected to be met, passed in the queue"))
         return not self.future.done()
 

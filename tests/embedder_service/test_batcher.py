@@ -184,10 +184,10 @@ def test_a_deadline_before_the_predicted_finish_is_refused_at_once(bench):
         bench.submit(1, 2, 3)
         with pytest.raises(DeadlineTooShort) as error:
             bench.submit(4, 5, deadline=now + 5.5)
-        in_time = bench.submit(4, 5, deadline=now + 6.5)
+        in_time = bench.submit(4, 5, deadline=now + 7)
 
-    assert error.value.message == "deadline: expected at least 6.000 s for 2 images, got 5.500 s"
-    assert error.value.metadata == {"predicted_ms": "6000"}
+    assert error.value.message == "deadline: expected at least 6.500 s for 2 images, got 5.500 s"
+    assert error.value.metadata == {"predicted_ms": "6500"}
     assert values(in_time) == [4, 5]
 
 
@@ -465,3 +465,23 @@ def test_places_are_worth_nothing_once_the_batcher_has_stopped(bench):
         bench.batcher.stop()
         with pytest.raises(ShuttingDown):
             places.submit(images(1))
+
+
+def test_a_batch_ends_before_the_image_that_would_make_another_in_it_late(bench):
+    with bench.busy():
+        promised = bench.submit(1, deadline=bench.clock.now + 2.2)
+        others = bench.submit(2, 3, 4)
+
+    assert values(promised) == [1]
+    assert values(others) == [2, 3, 4]
+    assert bench.device.batches == [[0], [1], [2, 3, 4]]
+
+
+def test_what_cannot_be_answered_in_time_any_more_is_not_begun(bench):
+    with bench.busy():
+        late = bench.submit(1, deadline=bench.clock.now + 2.2)
+        bench.clock.now += 1.5
+
+    assert isinstance(late.exception(SOON), DeadlineTooShort)
+    assert values(bench.submit(2)) == [2]
+    assert bench.device.batches == [[0], [2]]

@@ -1,7 +1,10 @@
 """The service over a real port; the model is a stand-in that answers at once."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import grpc
@@ -11,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.v1.error_reason_pb2 import ErrorReason
+from PIL import Image
 from prometheus_client import CollectorRegistry
 
 from embedder_service.batcher import Batcher
@@ -26,6 +30,7 @@ from proofs.hostile_images import OK, corpus
 
 DIMENSION = 12
 SPACE = "5" * 64
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 SERVICE = "lookalike.embedder.v1.EmbedderService"
 
 
@@ -55,9 +60,14 @@ class Served:
     model: Quarters
     registry: CollectorRegistry
     info: pb.GetInfoResponse
+    server: Server
+    address: str
 
     def metric(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"lookalike_embedder_{name}", labels) or 0.0
+
+    def in_flight(self) -> float | None:
+        return self.registry.get_sample_value("lookalike_in_flight_calls")
 
 
 @pytest.fixture
@@ -82,7 +92,8 @@ def served() -> Iterator[Served]:
     batcher.start()
     addresses = server.start()
     with grpc.insecure_channel(addresses.address) as channel:
-        yield Served(pb_grpc.EmbedderServiceStub(channel), model, registry, info)
+        stub = pb_grpc.EmbedderServiceStub(channel)
+        yield Served(stub, model, registry, info, server, addresses.address)
     model.free.set()
     server.stop()
     batcher.stop()
@@ -102,6 +113,14 @@ def refusal(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     return info
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for what another thread is about to do."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
 
 
 def test_an_image_becomes_a_vector_of_the_space(served, picture, encode):
@@ -229,8 +248,7 @@ def test_calls_at_the_same_time_share_batches(served, draw, encode):
     first = served.stub.Embed.future(request(contents[0]))
     assert served.model.entered.acquire(timeout=20)
     others = [served.stub.Embed.future(request(content)) for content in contents[1:]]
-    while served.metric("queue_images", priority="online") < 6:
-        pass
+    until(lambda: served.metric("queue_images", priority="online") == 6)
     served.model.free.set()
 
     answers = [call.result() for call in (first, *others)]
@@ -247,8 +265,7 @@ def test_a_full_queue_refuses_at_once_with_the_time_to_come_back(served, picture
     calls = [served.stub.Embed.future(request(content))]
     assert served.model.entered.acquire(timeout=20)
     calls += [served.stub.Embed.future(request(*[content] * 16))]
-    while served.metric("queue_images", priority="online") < 16:
-        pass
+    until(lambda: served.metric("queue_images", priority="online") == 16)
     with pytest.raises(grpc.RpcError) as error:
         served.stub.Embed(request(content))
     served.model.free.set()
@@ -265,16 +282,82 @@ def test_a_call_that_is_cancelled_leaves_the_queue(served, picture, encode):
     first = served.stub.Embed.future(request(content))
     assert served.model.entered.acquire(timeout=20)
     gone = served.stub.Embed.future(request(*[content] * 8))
-    while served.metric("queue_images", priority="online") < 8:
-        pass
+    until(lambda: served.metric("queue_images", priority="online") == 8)
     gone.cancel()
-    while served.metric("queue_images", priority="online") > 0:
-        pass
+    until(lambda: served.metric("queue_images", priority="online") == 0)
     served.model.free.set()
 
     assert len(first.result().results) == 1
     assert len(served.stub.Embed(request(content)).results) == 1
     assert served.metric("batch_images_sum") == 2
+
+
+def test_a_client_that_dies_takes_its_calls_along(served, picture, encode):
+    content = encode(picture, "JPEG")
+    served.model.free.clear()
+    with grpc.insecure_channel(served.address) as channel:
+        stub = pb_grpc.EmbedderServiceStub(channel)
+        calls = [stub.Embed.future(request(content))]
+        assert served.model.entered.acquire(timeout=20)
+        calls += [stub.Embed.future(request(content)) for _ in range(10)]
+        until(lambda: served.metric("queue_images", priority="online") == 10)
+    until(lambda: served.metric("queue_images", priority="online") == 0)
+    served.model.free.set()
+    until(lambda: served.in_flight() == 0)
+
+    assert len(served.stub.Embed(request(content)).results) == 1
+    assert served.metric("batch_images_sum") == 2  # the one that was on the device, and this one
+
+
+def test_ten_times_too_many_calls_are_answered_or_told_when_to_come_back(served, picture, encode):
+    content = encode(picture, "JPEG")
+    served.model.free.clear()
+    with ExitStack() as stack:  # a connection takes 100 calls at once
+        channels = [grpc.insecure_channel(served.address, OWN_CONNECTION) for _ in range(8)]
+        stubs = [pb_grpc.EmbedderServiceStub(stack.enter_context(each)) for each in channels]
+        calls = [stub.Embed.future(request(content)) for stub in stubs for _ in range(100)]
+        until(lambda: sum(call.done() for call in calls) == 720)
+        told = [call for call in calls if call.done()]
+        served.model.free.set()
+        answered = [call for call in calls if call.code() is grpc.StatusCode.OK]
+
+    assert len(answered) == 80  # 16 threads and 64 places to wait for them
+    assert {call.code().name for call in told} == {"RESOURCE_EXHAUSTED"}
+    for call in told:
+        assert refusal(call).reason == "OVERLOADED"
+        assert int(dict(call.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
+    assert served.metric("images_total", result="ok") == len(answered)
+    assert len(served.stub.Embed(request(content)).results) == 1
+    until(lambda: served.in_flight() == 0)
+
+
+def test_a_thousand_tiny_calls_lose_no_place(served, encode):
+    content = encode(Image.new("RGB", (1, 1)), "PNG")
+
+    def call(_: int) -> int:
+        return len(served.stub.Embed(request(content)).results)
+
+    with ThreadPoolExecutor(12) as callers:
+        assert sum(callers.map(call, range(1000))) == 1000
+    until(lambda: served.in_flight() == 0)
+
+    assert served.metric("batch_images_sum") == 1000
+    assert served.metric("queue_images", priority="online") == 0
+
+
+def test_a_stop_in_the_middle_lets_running_calls_finish(served, picture, encode):
+    content = encode(picture, "JPEG")
+    served.model.free.clear()
+    calls = [served.stub.Embed.future(request(content))]
+    assert served.model.entered.acquire(timeout=20)
+    calls += [served.stub.Embed.future(request(content)) for _ in range(3)]
+    until(lambda: served.metric("queue_images", priority="online") == 3)
+    stopping = threading.Thread(target=served.server.stop)
+    stopping.start()
+    served.model.free.set()
+    stopping.join()
+
+    assert [len(call.result().results) for call in calls] == [1] * 4
 
 
 def test_a_deadline_that_cannot_be_met_is_refused_before_decoding(served, picture, encode):
