@@ -10,7 +10,7 @@ PROTOC_VENV := build/protoc-venv
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test bench-search check protos docs lock clean
+.PHONY: help setup demo test bench-search proof-embed check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy'
 	@$(BIN)/python -m benchmarks.engines
 	@$(BIN)/python -m benchmarks.rpc_cost
 	@$(BIN)/python -m benchmarks.overload
+
+proof-embed: $(SETUP) ## what hostile images cost the embedder
+	@$(BIN)/python -m proofs.hostile_images
 
 check: $(SETUP) ## style, types, boundaries, contracts, generated files
 	@$(BIN)/ruff format --check .

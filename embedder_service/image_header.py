@@ -27,7 +27,7 @@ _NO_FRAMES = (0xC4, 0xC8, 0xCC)  # tables and extensions among the frame headers
 
 
 class UnsupportedImage(ServiceError):
-    """Empty, or neither JPEG, PNG nor WebP."""
+    """Empty, or neither JPEG, PNG nor WebP, or a JPEG that is neither baseline nor progressive."""
 
     status = grpc.StatusCode.INVALID_ARGUMENT
     reason = reasons.ERROR_REASON_UNSUPPORTED_IMAGE

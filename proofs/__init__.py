@@ -1,1 +1,4 @@
-"""What the search tier outlives, done to it on purpose: one script a claim, `make proof-search`."""
+"""What the tiers outlive, done to them on purpose: one script a claim.
+
+`make proof-search`, `make proof-embed`.
+"""
