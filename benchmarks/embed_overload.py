@@ -57,12 +57,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="for each load")
     parser.add_argument("--milliseconds", type=float, default=10.0, help="the device's, an image")
+    parser.add_argument("--side", type=int, default=300, help="the photograph's, in pixels")
     options = parser.parse_args()
-    figures = measure(options.seconds, options.milliseconds)
-    record("embed_overload", figures, is_full_size=options.seconds >= FULL_SECONDS)
+    figures = measure(options.seconds, options.milliseconds, options.side)
+    usual = (options.milliseconds, options.side) == (10.0, 300)
+    record("embed_overload", figures, is_full_size=usual and options.seconds >= FULL_SECONDS)
 
 
-def measure(seconds: float, milliseconds: float) -> dict[str, object]:
+def measure(seconds: float, milliseconds: float, side: int) -> dict[str, object]:
     """The peak before and after, and a row for each load."""
     spawn = multiprocessing.get_context("spawn")
     settings = {"model": milliseconds}
@@ -70,13 +72,13 @@ def measure(seconds: float, milliseconds: float) -> dict[str, object]:
         processes.start("benchmarks.embedder_stand_in", "LOOKALIKE_EMBEDDER_", settings) as server,
         ProcessPoolExecutor(2, spawn) as clients,
     ):
-        peak = clients.submit(_peak, server.address, seconds).result()
+        peak = clients.submit(_peak, server.address, side, seconds).result()
         loads = {}
         for times in LOADS:
             cpu = _cpu_seconds(server.process.pid)
             before = scrape(server.metrics_address)
-            load = clients.submit(_send, server.address, times * peak, seconds)
-            probes = clients.submit(_send, server.address, PROBES_A_SECOND, seconds)
+            load = clients.submit(_send, server.address, side, times * peak, seconds)
+            probes = clients.submit(_send, server.address, side, PROBES_A_SECOND, seconds)
             sent, probed = load.result(), probes.result()
             cpu = _cpu_seconds(server.process.pid) - cpu
             quick = _quick_refusals(before, scrape(server.metrics_address))
@@ -85,7 +87,7 @@ def measure(seconds: float, milliseconds: float) -> dict[str, object]:
                 "server_cores": round(cpu / seconds, 2),
                 "server_mb": round(_resident_bytes(server.process.pid) / 1e6, 1),
             }
-        after = clients.submit(_peak, server.address, seconds).result()
+        after = clients.submit(_peak, server.address, side, seconds).result()
     columns = ("load", *loads["1x"])
     table(f"peak {peak:.0f} images/s", columns, [(k, *row.values()) for k, row in loads.items()])
     return {"peak_images": round(peak, 1), "peak_after": round(after / peak, 3), **loads}
@@ -120,9 +122,9 @@ def _quick_refusals(before: Samples, after: Samples) -> float:
     return round(min(1.0, quick / refused), 4) if refused else 1.0
 
 
-def _peak(address: str, seconds: float) -> float:
+def _peak(address: str, side: int, seconds: float) -> float:
     """Images a second that are answered to callers with one at a time each."""
-    with _Callers(address) as callers:
+    with _Callers(address, side) as callers:
         end = time.perf_counter() + seconds
 
         def ask(number: int) -> int:
@@ -136,7 +138,7 @@ def _peak(address: str, seconds: float) -> float:
             return sum(pool.map(ask, range(CALLERS))) / seconds
 
 
-def _send(address: str, rate: float, seconds: float) -> Sent:
+def _send(address: str, side: int, rate: float, seconds: float) -> Sent:
     """At this rate, in even steps, whatever comes back."""
     codes: Counter[str] = Counter()
     refusal_seconds: list[float] = []
@@ -156,7 +158,7 @@ def _send(address: str, rate: float, seconds: float) -> Sent:
         return count
 
     calls = round(rate * seconds)
-    with _Callers(address) as callers:
+    with _Callers(address, side) as callers:
         callers.call(0).exception()  # the connections are there
         began = time.perf_counter()
         for number in range(calls):
@@ -171,15 +173,15 @@ def _send(address: str, rate: float, seconds: float) -> Sent:
 
 
 class _Callers:
-    """Calls of one photograph of 300 x 300, by turns over several connections."""
+    """Calls of one photograph, by turns over several connections."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, side: int) -> None:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         self._channels = [grpc.insecure_channel(address, options) for _ in range(CHANNELS)]
         self._stubs = [rpc.EmbedderServiceStub(channel) for channel in self._channels]
         colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
         file = io.BytesIO()
-        Image.fromarray(colours).resize((300, 300)).save(file, "JPEG", quality=90)
+        Image.fromarray(colours).resize((side, side)).save(file, "JPEG", quality=90)
         self._request = pb.EmbedRequest(images=[pb.Image(content=file.getvalue())])
 
     def call(self, number: int) -> Any:
