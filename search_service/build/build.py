@@ -29,6 +29,7 @@ from search_service.manifest import (
 from search_service.segment import ATTRIBUTE
 
 DRAFT = "draft.json"
+VECTORS = "vectors.npy"
 _NEIGHBOURS = 10
 
 
@@ -36,11 +37,11 @@ def build(source: Source, out: Path, options: BuildOptions) -> Draft:
     """Writes the files of a generation and draft.json into a new folder `out`."""
     if out.exists():
         raise SourceError(f"{out}: expected a folder that does not exist yet, got one that does")
-    rows = sort_rows(source)
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     work.chmod(0o755)  # mkdtemp's own mode would keep it from another user's publish
     try:
+        rows = sort_rows(source, into=work / VECTORS)
         draft = write_draft(rows, source.space_id, work, options)
         (work / DRAFT).write_bytes(encode(draft))
         work.rename(out)
@@ -141,8 +142,9 @@ def write_segment(
     choice: None where all vectors are compared.
     """
     golden.write(folder / "golden")
-    np.save(folder / "vectors.npy", rows.vectors)
-    (folder / "vectors.npy").rename(folder / "vectors")
+    if not (folder / VECTORS).exists():  # a build sorts them into it
+        np.save(folder / VECTORS, rows.vectors)
+    (folder / VECTORS).rename(folder / "vectors")
     _write_table(folder / "photos", {"photo_id": rows.photo_ids})
     _write_table(folder / "items", _item_columns(rows))
     roles = ["vectors", "items", "photos", "golden", *(choice.files if choice else ())]

@@ -6,7 +6,7 @@ as the vectors; `space.json` with the space_id.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError  # numpy's, of a header that is none
@@ -26,7 +26,7 @@ MAX_ITEM_ID_BYTES = 128
 LIST_MARK = "|"  # parts the texts of a list in a CSV
 MAX_PHOTO_ID_BYTES = 192
 MAX_ATTRIBUTES_BYTES = 1024
-_ROWS_A_LOOK = 65_536
+_ROWS_A_LOOK = 8_192  # 32 MB as float64 at 512 dimensions
 
 
 class SourceError(Exception):
@@ -81,8 +81,11 @@ class SortedRows:
     attributes: Mapping[str, tuple[AttributeKind, pa.Array]]  # [items] each
 
 
-def sort_rows(source: Source) -> SortedRows:
-    """Checks everything that a caller could meet later, and sorts. SourceError."""
+def sort_rows(source: Source, into: Path | None = None) -> SortedRows:
+    """Checks everything that a caller could meet later, and sorts. SourceError.
+
+    into: the .npy file to write the vectors to and map them from; None: they stay in memory.
+    """
     photos = source.photos
     _check_shape(source)
     named = "item_id" in photos.column_names
@@ -98,7 +101,7 @@ def sort_rows(source: Source) -> SortedRows:
     changes = pc.not_equal(sorted_items[1:], sorted_items[:-1]).to_numpy(zero_copy_only=False)
     first_rows = np.concatenate([[0], np.flatnonzero(changes) + 1]).astype(np.int64)
     return SortedRows(
-        vectors=_normalised(source.vectors, order.to_numpy(), photo_ids),
+        vectors=_normalised(source.vectors, order.to_numpy(), photo_ids, into),
         photo_ids=photo_ids.take(order),
         item_ids=sorted_items.take(pa.array(first_rows)),
         first_rows=first_rows,
@@ -144,21 +147,42 @@ def _ids(photos: pa.Table, name: str, most: int) -> pa.Array:
     return ids
 
 
-def _normalised(vectors: Vectors, order: np.ndarray, photo_ids: pa.Array) -> Vectors:
-    result = np.empty(vectors.shape, np.float32)
-    for start in range(0, len(vectors), _ROWS_A_LOOK):
-        rows = order[start : start + _ROWS_A_LOOK]
-        block = vectors[rows].astype(np.float64)
+def _normalised(
+    vectors: Vectors, order: np.ndarray, photo_ids: pa.Array, into: Path | None
+) -> Vectors:
+    if into is None:
+        result = np.empty(vectors.shape, np.float32)
+    else:
+        result = open_memmap(into, mode="w+", dtype="<f4", shape=vectors.shape)
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    for start, block in _blocks(vectors):
         lengths = np.linalg.norm(block, axis=1)
         usable = np.isfinite(lengths) & (lengths > 0)
         if not usable.all():
-            row = int(rows[np.flatnonzero(~usable)[0]])
+            row = start + int(np.flatnonzero(~usable)[0])
             raise SourceError(
                 f"vectors row {row + 1} (photo {photo_ids[row].as_py()!r}): expected finite "
                 "numbers that are not all 0, got NaN, infinity or zeros"
             )
-        result[start : start + len(rows)] = block / lengths[:, None]
-    return result
+        result[places[start : start + len(block)]] = block / lengths[:, None]
+    return np.asarray(result)
+
+
+def _blocks(vectors: Vectors) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows in order as float64, some at a time, and where they begin.
+
+    Each block of a mapped file has a map of its own: what was read does not stay in memory beside
+    what is written.
+    """
+    for start in range(0, len(vectors), _ROWS_A_LOOK):
+        rows = min(_ROWS_A_LOOK, len(vectors) - start)
+        block: np.ndarray = vectors[start : start + rows]
+        if isinstance(vectors, np.memmap) and vectors.filename and vectors.flags.c_contiguous:
+            at = vectors.offset + start * vectors.strides[0]
+            shape = (rows, vectors.shape[1])
+            block = np.memmap(vectors.filename, vectors.dtype, "r", at, shape)
+        yield start, block.astype(np.float64)
 
 
 def _attributes(

@@ -157,16 +157,17 @@ def plant(
     begun = perf_counter()
     role = "graph" if engine == "graph" else "forest"
     files = {role: folder / role}
-    projected = vectors
     if projection is not None:
-        projected = vectors @ projection
         files["projection"] = folder / "projection"
         with files["projection"].open("wb") as file:
             np.save(file, projection)
+    # What is projected is not kept while the engine is measured: memory is what a build lacks.
+    projected = vectors if projection is None else vectors @ projection
     if engine == "graph":
         _build_graph(files[role], projected, threads)
     else:
         build_forest(files[role], projected, trees, seed=seed, threads=threads)
+    del projected
     seconds = perf_counter() - begun
     opened = open_engine(engine, files, vectors, projection)
     return Choice(
