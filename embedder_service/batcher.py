@@ -152,7 +152,8 @@ class Batcher:
 
     def _refuse_if_ended(self) -> None:
         if self._ended is not None:
-            raise self._ended
+            # It is one error for all: with its traceback it would keep every refused call's frames.
+            raise self._ended.with_traceback(None)
 
     def _seconds_until_done(
         self, images: int, bulk: bool, reading_seconds: float, now: float
