@@ -10,7 +10,7 @@ PROTOC_VENV := build/protoc-venv
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test bench-search proof-embed check protos docs lock clean
+.PHONY: help setup demo test bench-search bench-swap proof-search proof-embed check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,6 +33,7 @@ demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=
 	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: $(SETUP) ## every test: first those without torch, in under a minute, then the others
+	@./.ci/system-packages strace || echo "without strace its tests are left out" >&2
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
@@ -40,6 +41,17 @@ bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy'
 	@$(BIN)/python -m benchmarks.engines
 	@$(BIN)/python -m benchmarks.rpc_cost
 	@$(BIN)/python -m benchmarks.overload
+
+bench-swap: $(SETUP) ## 300 swaps of full-size generations under load (SWAPS=N for fewer): about an hour
+	@$(BIN)/python -m benchmarks.swap $(if $(SWAPS),--swaps $(SWAPS))
+
+proof-search: $(SETUP) ## mutations, kill -9, power cuts, full disks, mishaps: about 45 minutes, as root
+	@./.ci/system-packages strace
+	@$(BIN)/python -m proofs.lost_writes
+	@$(BIN)/python -m proofs.full_disk
+	@$(BIN)/python -m proofs.mishaps
+	@$(BIN)/python -m proofs.kills
+	@$(BIN)/python -m proofs.mutations
 
 proof-embed: $(SETUP) ## what hostile images cost the embedder
 	@$(BIN)/python -m proofs.hostile_images

@@ -26,11 +26,12 @@ ANSWER = np.dtype(
         ("due", "f8"),  # time.monotonic(), which all processes of a machine share
         ("seconds", "f4"),
         ("query", "i4"),
-        ("generation", "i4"),  # 0: failed
+        ("generation", "i4"),  # of a call that failed: less than 0, its status
         ("digest", "u4"),
     ]
 )
 _DEADLINE_SECONDS = 30
+_LOOK_SECONDS = 0.005
 
 
 def digest(photo_ids: list[str], distances: list[float]) -> int:
@@ -94,36 +95,42 @@ class _Sender:
         self._requests = [pb.SearchRequest.FromString(each) for each in requests]
         self._answers: list[tuple[float, float, int, int, int]] = []
         self._sent = 0
+        self._rate = 0.0
+        self._due = 0.0
 
     def run(self, pipe: Connection) -> None:
-        rate, due = 0.0, 0.0
+        # A reader that is slow to take its answers must not hold up the calls.
+        threading.Thread(target=self._obey, args=(pipe,), daemon=True).start()
         while True:
-            if pipe.poll(0 if rate else 1):
-                match pipe.recv():
-                    case "capacity", int(in_flight), float(seconds):
-                        pipe.send(self._capacity(in_flight, seconds))
-                    case "rate", float(new):
-                        rate, due = new, time.monotonic()
-                    case _:
-                        taken, self._answers = self._answers, []
-                        pipe.send_bytes(np.array(taken, ANSWER).tobytes())
-            while rate and due <= time.monotonic():
-                self._send(due)
-                due += 1 / rate
-            if rate:
-                time.sleep(max(0.0, min(due - time.monotonic(), 0.005)))
+            rate = self._rate
+            while rate and self._due <= time.monotonic():
+                self._send(self._due)
+                self._due += 1 / rate
+            wait = min(self._due - time.monotonic(), _LOOK_SECONDS) if rate else _LOOK_SECONDS
+            time.sleep(max(0.0, wait))
 
-    def _send(self, due: float) -> grpc.Future:
+    def _obey(self, pipe: Connection) -> None:
+        while True:
+            match pipe.recv():
+                case "capacity", int(in_flight), float(seconds):
+                    pipe.send(self._capacity(in_flight, seconds))
+                case "rate", float(rate):
+                    self._due, self._rate = time.monotonic(), rate
+                case _:
+                    taken, self._answers = self._answers, []
+                    pipe.send_bytes(np.array(taken, ANSWER).tobytes())
+
+    def _send(self, due: float) -> Any:
         query = self._sent % len(self._requests)
         self._sent += 1
-        call: Any = self._stub.Search.future(self._requests[query], timeout=_DEADLINE_SECONDS)
+        call = self._stub.Search.future(self._requests[query], timeout=_DEADLINE_SECONDS)
         call.add_done_callback(partial(self._note, due, query))
         return call
 
     def _note(self, due: float, query: int, call: Any) -> None:
         seconds = time.monotonic() - due
         if call.code() is not grpc.StatusCode.OK:
-            self._answers.append((due, seconds, query, 0, 0))
+            self._answers.append((due, seconds, query, -call.code().value[0], 0))
             return
         answer = call.result()
         photos = [hit.photos[0] for hit in answer.hits]

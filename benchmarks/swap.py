@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ class Measured:
     answers: int = 0
     failed: int = 0
     wrong: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)  # of the failed, as gRPC numbers them
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=datasets.ROWS)
     parser.add_argument("--share", type=float, default=SHARE)
     parser.add_argument("--quiet-seconds", type=float, default=QUIET_SECONDS)
+    parser.add_argument("--capacity-seconds", type=float, default=CAPACITY_SECONDS)
     parser.add_argument("--folder", type=Path, help="where 4 GB of generations go for the time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="swap-", dir=options.folder) as name:
@@ -140,7 +143,7 @@ class _Bench:
 
     def _prepare(self, load: Load) -> None:
         """What the service sustains, how fast it answers undisturbed, and a first swap."""
-        self._measured.capacity = load.capacity(IN_FLIGHT, CAPACITY_SECONDS)
+        self._measured.capacity = load.capacity(IN_FLIGHT, self._options.capacity_seconds)
         self._judge(load.take())
         load.run(self._options.share * self._measured.capacity)
         time.sleep(self._options.quiet_seconds)
@@ -213,9 +216,10 @@ class _Bench:
 
     def _judge(self, answers: np.ndarray) -> None:
         """Counts calls that failed and answers that are not those of the generation they name."""
-        failed = answers["generation"] == 0
+        failed = answers["generation"] < 0
         self._measured.answers += len(answers)
         self._measured.failed += int(np.count_nonzero(failed))
+        self._measured.statuses.update((-answers["generation"][failed]).tolist())
         for number in np.unique(answers["generation"][~failed]).tolist():
             those = answers[answers["generation"] == number]
             right = self._expected[number][those["query"]] == those["digest"]
@@ -266,6 +270,7 @@ def _report(
         "swaps": len(measured.swaps),
         "answers": measured.answers,
         "failed": measured.failed,
+        "failed_by_status": {str(status): n for status, n in sorted(measured.statuses.items())},
         "wrong_generation": measured.wrong,
         "p99_ratio": round(busy[1] / quiet[1], 2),
         "quiet_p99_ms": round(quiet[1], 2),

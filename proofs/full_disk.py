@@ -56,7 +56,7 @@ def main() -> None:
         builds = Builds.make(folder / "builds")
         for scene in scenes(builds):
             if scene.name not in ("release", "prune"):  # which write nothing
-                _fill_up(scene, builds, folder, tally)
+                fill_up(scene, builds, folder, tally)
         _fill_up_a_cache(builds, folder, tally)
         _read_only(builds, folder, tally)
     table("a full disk", ("under", "times", "what became of it"), tally.rows)
@@ -86,7 +86,7 @@ def change_disk(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
-def _fill_up(scene: Scene, builds: Builds, folder: Path, tally: Tally) -> None:
+def fill_up(scene: Scene, builds: Builds, folder: Path, tally: Tally) -> None:
     times = 0
     for limit in (_of_pages, _of_files):
         with disk(folder / "disk") as small:

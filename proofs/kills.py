@@ -43,6 +43,7 @@ CALLS_OF_A_SWAP = ("openat", "write", "fsync", "rename", "unlink", "mkdir", "flo
 class Tally:
     """Kills, states that readers can tell apart, and what was wrong."""
 
+    starts_replicas: bool = True
     kills: Counter[str] = field(default_factory=Counter)
     states: dict[str, set[str]] = field(default_factory=dict)
     replicas: int = 0
@@ -67,7 +68,7 @@ def main() -> None:
         builds = Builds.make(folder / "builds")
         written = scenes(builds)
         for scene in written:
-            _Interrupted(scene, builds.next, folder, tally).run(
+            Interrupted(scene, builds.next, folder, tally).run(
                 options.every, options.random // len(written)
             )
         _kill_takings_in(builds, folder, tally, options.every)
@@ -89,7 +90,7 @@ def main() -> None:
         raise SystemExit("\n".join(tally.wrong[:20]))
 
 
-class _Interrupted:
+class Interrupted:
     """One scene, killed again and again, each time in a store as it is before."""
 
     def __init__(self, scene: Scene, next_build: Path, folder: Path, tally: Tally) -> None:
@@ -139,7 +140,8 @@ class _Interrupted:
             return
         if promises.serving(store, INDEX) not in self._may_serve:
             yield f"expected one of {self._may_serve}, got {promises.serving(store, INDEX)}"
-        if self._tally.is_new(self._scene.name, promises.visible(store)):
+        is_new = self._tally.is_new(self._scene.name, promises.visible(store))
+        if is_new and self._tally.starts_replicas:
             self._tally.replicas += 1
             yield from promises.faults_of_a_replica(store, INDEX, self._folder, ITEM)
         yield from promises.faults_of_going_on(store, INDEX, self._next_build)

@@ -71,7 +71,7 @@ def main() -> None:
     with workplace() as folder:
         builds = Builds.make(folder / "builds")
         for scene in scenes(builds):
-            _cut_power(scene, builds.next, folder, options.most, tally)
+            cut_power(scene, builds.next, folder, options.most, tally)
         _cut_power_of_a_replica(builds, folder, options.most, tally)
     table(
         "power cuts",
@@ -88,7 +88,7 @@ def main() -> None:
         raise SystemExit("\n".join(tally.wrong[:20]))
 
 
-def _cut_power(scene: Scene, next_build: Path, folder: Path, most: int, tally: Tally) -> None:
+def cut_power(scene: Scene, next_build: Path, folder: Path, most: int, tally: Tally) -> None:
     template = folder / "template"
     shutil.rmtree(template, ignore_errors=True)
     scene.before(Store(template))

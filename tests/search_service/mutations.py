@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from proofs.mutants import mutant
 from search_service.build import publish
 from search_service.check import check
 from search_service.generation import Generation
@@ -20,13 +21,12 @@ from search_service.query import ByItem, ByVector, Options
 from search_service.servicer import _hit
 from search_service.store import Store
 
-WORDS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0", b"\1\0\0\0")
-
 
 def main(built: str, store: str, seed: int, count: int) -> None:
     published = publish(Store(Path(store)), "dresses", Path(built))
     manifest, folder = published.manifest, Path(store) / "blobs"
     blobs = manifest.base.blobs
+    width = manifest.base.width or manifest.dimension
     generator = random.Random(seed)
     became: Counter[str] = Counter()
     for i in range(count):
@@ -34,31 +34,14 @@ def main(built: str, store: str, seed: int, count: int) -> None:
         path = folder / blobs[role].sha256
         whole = path.read_bytes()
         path.unlink()  # a mapped file is never written under
-        path.write_bytes(damaged(whole, generator))
+        other = (folder / blobs[sorted(blobs)[i % len(blobs) - 1]].sha256).read_bytes()
+        _, became_of_it = mutant(role, width, whole, other, generator)
+        path.write_bytes(became_of_it)
         print(i, role, "looking", flush=True)
         became[take_in(manifest, published.sha256, folder)] += 1
         path.unlink()
         path.write_bytes(whole)
     print(dict(became))
-
-
-def damaged(data: bytes, generator: random.Random) -> bytes:
-    result = bytearray(data)
-    at = generator.randrange(len(result))
-    match generator.randrange(5):
-        case 0:
-            result[at] ^= 1 << generator.randrange(8)
-        case 1:
-            result[at] = generator.choice((0, 1, 127, 128, 255))
-        case 2:
-            result[at & ~3 : (at & ~3) + 4] = generator.choice((*WORDS, generator.randbytes(4)))
-        case 3:
-            del result[at:]
-        case _:
-            other = generator.randrange(len(result))
-            length = generator.randrange(1, 64)
-            result[at : at + length] = result[other : other + length]
-    return bytes(result)
 
 
 def take_in(manifest: Manifest, sha256: str, folder: Path) -> str:
