@@ -35,11 +35,11 @@ def compile_ahead(model: Checkpoint, folder: Path, photos: Pixels, max_batch: in
 
     `photos` are eleven or more, as the model sees them: uint8 [n, 3, crop, crop].
     """
-    network = openvino.converted(model.model)
+    networks = openvino.converted(model.model)
     reference = acceptance.in_batches(EagerDevice(model.model, "cpu").embed, photos, max_batch)
     figures = {}
     for precision in _precisions():
-        device = OpenvinoDevice(network, model.spec.preprocessing.crop, precision)
+        device = OpenvinoDevice(networks, model.spec.preprocessing.crop, precision)
         device.warm_up(max_batch)
         figures[precision] = acceptance.judge(device.embed, photos, reference, max_batch)
     written = artefact.write(
@@ -48,7 +48,7 @@ def compile_ahead(model: Checkpoint, folder: Path, photos: Pixels, max_batch: in
         model.space_id,
         made_with(),
         figures,
-        lambda place: openvino.write(network, place),
+        lambda place: openvino.write(networks, place),
     )
     return Compiled(written, figures)
 

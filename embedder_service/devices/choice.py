@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ from embedder_service.devices.ahead import KIND, made_with
 from embedder_service.devices.device import Device, Unavailable
 from embedder_service.devices.eager import EagerDevice, chosen_device
 from embedder_service.devices.graphs import GraphsDevice
-from embedder_service.devices.openvino import OpenvinoDevice
+from embedder_service.devices.openvino import Networks, OpenvinoDevice
 from embedder_service.golden import Agreement
 from embedder_service.pace import Pace
 from embedder_service.spec import ModelError
@@ -139,11 +138,11 @@ class _Trial:
         if engine == "openvino":
             side = self._model.spec.preprocessing.crop
             threads = self._config.torch_threads
-            return OpenvinoDevice(self._openvino_network, side, precision, threads)
+            return OpenvinoDevice(self._openvino_networks, side, precision, threads)
         return GraphsDevice(model, engine, precision)
 
     @cached_property
-    def _openvino_network(self) -> Any:
+    def _openvino_networks(self) -> Networks:
         if self._artefact:
             return openvino.read(self._artefact.folder)
         return openvino.converted(self._model.model)

@@ -108,7 +108,7 @@ def test_no_engine_serves_other_vectors(model, model_folder, engine):
 @pytest.fixture
 def compiled_folder(model: Checkpoint, tmp_path: Path) -> Path:
     """Of a model whose bfloat16 was refused when it was compiled."""
-    network = openvino.converted(model.model)
+    networks = openvino.converted(model.model)
     figures = {"bfloat16": BAD, "float32": GOOD}
     artefact.write(
         tmp_path,
@@ -116,7 +116,7 @@ def compiled_folder(model: Checkpoint, tmp_path: Path) -> Path:
         model.space_id,
         made_with(),
         figures,
-        lambda folder: openvino.write(network, folder),
+        lambda folder: openvino.write(networks, folder),
     )
     return tmp_path
 
@@ -135,7 +135,7 @@ def test_a_precision_refused_when_it_was_compiled_is_passed_over(model, compiled
 
 
 def test_a_damaged_one_is_made_anew_for_this_process(model, compiled_folder):
-    binary = compiled_folder / "compiled" / KIND / "model.bin"
+    binary = compiled_folder / "compiled" / KIND / "body.bin"
     binary.write_bytes(binary.read_bytes()[:-1])
 
     chosen = choose(model, config(compiled_folder, engine="openvino", precision="float32"))
