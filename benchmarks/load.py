@@ -94,6 +94,7 @@ class _Sender:
         self._stub = rpc.SearchServiceStub(channel)
         self._requests = [pb.SearchRequest.FromString(each) for each in requests]
         self._answers: list[tuple[float, float, int, int, int]] = []
+        self._failures: set[grpc.StatusCode] = set()
         self._sent = 0
         self._rate = 0.0
         self._due = 0.0
@@ -130,6 +131,9 @@ class _Sender:
     def _note(self, due: float, query: int, call: Any) -> None:
         seconds = time.monotonic() - due
         if call.code() is not grpc.StatusCode.OK:
+            if call.code() not in self._failures:
+                self._failures.add(call.code())
+                print(f"first {call.code().name}: {call.details()}", flush=True)
             self._answers.append((due, seconds, query, -call.code().value[0], 0))
             return
         answer = call.result()
