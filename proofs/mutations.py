@@ -123,7 +123,7 @@ def main() -> None:
     tally = Tally()
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
         seeds = [1 + options.seed + 1_000 * worker for worker in range(options.workers)]
-        for part in pool.map(_work, seeds, repeat(share), repeat(options.victims)):
+        for part in pool.map(work, seeds, repeat(share), repeat(options.victims)):
             tally.add(part)
     _print(tally)
     print("\n".join(["", *tally.notes]))
@@ -133,7 +133,7 @@ def main() -> None:
         raise SystemExit("\n".join(tally.wrong[:20]))
 
 
-def _work(seed: int, mutations: int, victims: int) -> Tally:
+def work(seed: int, mutations: int, victims: int) -> Tally:
     """A server of its own, and its share of the mutations."""
     with workplace() as folder:
         store, elsewhere = Store(folder / "store"), Store(folder / "elsewhere")
