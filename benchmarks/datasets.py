@@ -26,6 +26,7 @@ PHOTOGRAPHS = (
 )
 _SIDE = 64  # of a crop, as the network sees it
 _KEPT = Path("build/bench")
+_SAMPLED = 20_000  # vectors, to learn their spread
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Dataset:
     name: str
     vectors: Vectors
     queries: Vectors
+
+    def variance_in(self, directions: int) -> float:
+        """The share of the variance along the best so many: the less, the harder to search."""
+        sample = self.vectors[:_SAMPLED]
+        variances = np.linalg.eigvalsh(np.cov(sample, rowvar=False))
+        return float(variances[-directions:].sum() / variances.sum())
 
 
 def easy(rows: int = ROWS, queries: int = QUERIES) -> Dataset:
