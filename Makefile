@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SETUP := $(VENV)/.installed
 PROTOC_VENV := build/protoc-venv
+BENCH_VENV := build/bench-venv
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test bench-search bench-swap proof-search proof-embed check protos docs lock clean
+.PHONY: help setup demo test bench-search bench-rivals bench-swap proof-search proof-embed check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +42,15 @@ bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy'
 	@$(BIN)/python -m benchmarks.engines
 	@$(BIN)/python -m benchmarks.rpc_cost
 	@$(BIN)/python -m benchmarks.overload
+	@$(MAKE) --no-print-directory bench-rivals
+
+bench-rivals: $(SETUP) $(BENCH_VENV)/.installed ## the search service beside Milvus and PostgreSQL with pgvector
+	@$(BIN)/python -m benchmarks.rivals
+
+$(BENCH_VENV)/.installed: requirements/bench.txt | $(SETUP)
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	@VIRTUAL_ENV=$(BENCH_VENV) $(UV) pip sync --quiet --require-hashes requirements/bench.txt
+	@touch $@
 
 bench-swap: $(SETUP) ## 300 swaps of full-size generations under load (SWAPS=N for fewer): about an hour
 	@$(BIN)/python -m benchmarks.swap $(if $(SWAPS),--swaps $(SWAPS))
