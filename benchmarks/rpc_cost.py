@@ -3,16 +3,20 @@
 python -m benchmarks.rpc_cost [--rows N] [--calls N]
 
 rpc_overhead = (server CPU a call - engine CPU a query) / CPU a call of a bare grpc.server that
-takes the same request and gives back the same response. The client is another process; the two
-servers are asked in turn, and each one's CPU is read from /proc: a noisy machine slows both.
+reads the same request and writes the same response; rpc_efficiency_batch = engine CPU / server CPU
+of batches of 64. Engine CPU is what the server's own threads spend in Generation.nearest during
+those very calls (benchmarks/clocked_search.py), server CPU all that the process spends. The client
+is another process with four callers; servers are asked in turn, and medians of the rounds count.
+Live recall is off, as it answers queries that nobody asked.
 """
 
 import argparse
 import multiprocessing
 import os
 import tempfile
-import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -20,52 +24,63 @@ from typing import Any
 
 import grpc
 import numpy as np
-import pyarrow as pa
 from lookalike.search.v1 import search_pb2 as pb
 from lookalike.search.v1 import search_pb2_grpc as rpc
 from lookalike.v1.embedding_pb2 import Embedding
 from lookalike_cli import processes
 
-from benchmarks import datasets
+from benchmarks import clocked_search, datasets
+from benchmarks.catalogues import INDEX, SPACE, published
 from benchmarks.record import record, table
-from search_service.build import BuildOptions, Source, build, publish
-from search_service.generation import Generation
-from search_service.manifest import Manifest, decode
-from search_service.options import read_options
-from search_service.query import ByVector
-from search_service.store import Store
+from search_service.build import BuildOptions
+from search_service.config import PREFIX
+from search_service.engines import Vectors
 
-SPACE = "a" * 64
-INDEX = "easy"
-ROUNDS = 5
+CALLS = 3_000
+ROUNDS = 7
 CALLERS = 4
 BATCH = 64
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
+
+Messages = Sequence[pb.SearchRequest] | Sequence[pb.SearchBatchRequest]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU microseconds of a call."""
+
+    served: float
+    engine: float
+    echoed: float
+
+    @property
+    def overhead(self) -> float:
+        return (self.served - self.engine) / self.echoed
+
+    @property
+    def efficiency(self) -> float:
+        return self.engine / self.served
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=datasets.ROWS)
-    parser.add_argument("--calls", type=int, default=2_000)
-    options = parser.parse_args()
-    dataset = datasets.easy(options.rows)
+    parser.add_argument("--calls", type=int, default=CALLS, help="a round; a tenth with batches")
+    given = parser.parse_args()
+    dataset = datasets.easy(given.rows)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _publish(dataset.vectors, folder)
-        with processes.search(folder, folder / "cache", threads=8) as search:
-            figures = _measure(search, folder, dataset.queries, options.calls)
-    full = options.rows == datasets.ROWS
-    record("rpc_cost", {"rows": options.rows, **figures}, is_full_size=full)
-
-
-def _publish(vectors: np.ndarray, folder: Path) -> None:
-    photos = pa.table({"photo_id": pa.array([f"p{row:06d}" for row in range(len(vectors))])})
-    build(Source(vectors, photos, SPACE), folder / "built", BuildOptions(engine="annoy"))
-    publish(Store(folder), INDEX, folder / "built")
+        published(dataset.vectors, folder, BuildOptions(engine="annoy"))
+        clocked_search.wind(folder / "cache")
+        settings = {"store": folder, "cache": folder / "cache", "live_recall_every": 0}
+        with processes.start("benchmarks.clocked_search", PREFIX, settings) as search:
+            figures = _measure(search, folder / "cache", dataset.queries, given.calls)
+    full = (given.rows, given.calls) == (datasets.ROWS, CALLS)
+    record("rpc_cost", {"rows": given.rows, **figures}, is_full_size=full)
 
 
 def _measure(
-    search: processes.Running, folder: Path, queries: np.ndarray, calls: int
+    search: processes.Running, clock: Path, queries: Vectors, calls: int
 ) -> dict[str, float]:
     ones = [pb.SearchRequest(index=INDEX, query=_query(query)) for query in queries]
     batches = [
@@ -75,35 +90,32 @@ def _measure(
     with grpc.insecure_channel(search.address) as channel:
         stub = rpc.SearchServiceStub(channel)
         echo = _start_echo(stub.Search(ones[0]), stub.SearchBatch(batches[0]))
+    one, many = [], []
     try:
-        rounds = [_round(search, echo, ones, batches, calls) for _ in range(ROUNDS)]
+        for _ in range(ROUNDS):
+            one.append(_cost(search, clock, echo, ones, calls))
+            many.append(_cost(search, clock, echo, batches, calls // 10))
     finally:
         echo.process.kill()
-    served, echoed, batch_served, batch_echoed = (
-        median(column) for column in zip(*rounds, strict=True)
-    )
-    engine, batch_engine = _engine_micros(folder, queries)
     table(
-        "CPU of the server, microseconds",
-        ("", "served", "engine", "bare echo", "overhead, times echo"),
-        [
-            ("Search", served, engine, echoed, (served - engine) / echoed),
-            (
-                f"SearchBatch of {BATCH}",
-                batch_served,
-                batch_engine,
-                batch_echoed,
-                (batch_served - batch_engine) / batch_echoed,
-            ),
-        ],
+        f"CPU of the server, microseconds a call: medians of {ROUNDS} rounds",
+        ("", "served", "engine", "bare echo", "overhead, times echo", "engine/served"),
+        [("Search", *_medians(one)), (f"SearchBatch of {BATCH}", *_medians(many))],
     )
+    served, engine, echoed, overhead, _ = _medians(one)
+    *_, efficiency = _medians(many)
     return {
         "served_micros": round(served, 1),
         "engine_micros": round(engine, 1),
         "echo_micros": round(echoed, 1),
-        "rpc_overhead": round((served - engine) / echoed, 2),
-        "rpc_efficiency_batch": round(batch_engine / batch_served, 3),
+        "rpc_overhead": round(overhead, 2),
+        "rpc_efficiency_batch": round(efficiency, 3),
     }
+
+
+def _medians(costs: Sequence[Cost]) -> tuple[float, ...]:
+    rows = [(c.served, c.engine, c.echoed, c.overhead, c.efficiency) for c in costs]
+    return tuple(median(column) for column in zip(*rows, strict=True))
 
 
 def _query(vector: np.ndarray) -> pb.Query:
@@ -152,28 +164,25 @@ def _serve_echo(pipe: Connection, one: bytes, batch: bytes) -> None:
     server.wait_for_termination()
 
 
-def _round(
-    search: processes.Running,
-    echo: _EchoProcess,
-    ones: list[pb.SearchRequest],
-    batches: list[pb.SearchBatchRequest],
-    calls: int,
-) -> tuple[float, float, float, float]:
-    pids = search.process.pid, echo.process.pid or 0
-    addresses = search.address, echo.address
-    found = []
-    for messages, count in ((ones, calls), (batches, calls // 20)):
-        for pid, address in zip(pids, addresses, strict=True):
-            found.append(_cpu_micros_a_call(pid, address, messages, count))
-    return found[0], found[1], found[2], found[3]
+def _cost(
+    search: processes.Running, clock: Path, echo: _EchoProcess, messages: Messages, calls: int
+) -> Cost:
+    """Of both servers in turn; the first calls only warm them."""
+    echo_pid = echo.process.pid or 0
+    _ask(search.address, messages, CALLERS)
+    before = _cpu_seconds(search.process.pid), clocked_search.read_seconds(clock)
+    _ask(search.address, messages, calls)
+    served = _cpu_seconds(search.process.pid) - before[0]
+    engine = clocked_search.read_seconds(clock) - before[1]
+    _ask(echo.address, messages, CALLERS)
+    begun = _cpu_seconds(echo_pid)
+    _ask(echo.address, messages, calls)
+    # At least a tick: a few calls may take less than /proc can tell.
+    echoed = max(_cpu_seconds(echo_pid) - begun, _TICK_SECONDS)
+    return Cost(*(1e6 * seconds / calls for seconds in (served, engine, echoed)))
 
 
-def _cpu_micros_a_call(
-    pid: int,
-    address: str,
-    messages: list[pb.SearchRequest] | list[pb.SearchBatchRequest],
-    calls: int,
-) -> float:
+def _ask(address: str, messages: Messages, calls: int) -> None:
     with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(CALLERS) as pool:
         stub = rpc.SearchServiceStub(channel)
 
@@ -184,37 +193,12 @@ def _cpu_micros_a_call(
             else:
                 stub.SearchBatch(message)
 
-        list(pool.map(ask, range(CALLERS)))  # the connection is there
-        before = _cpu_seconds(pid)
         list(pool.map(ask, range(calls)))
-        # At least a tick: a few calls may take less than /proc can tell.
-        return max(_cpu_seconds(pid) - before, _TICK_SECONDS) / calls * 1e6
 
 
 def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK_SECONDS
-
-
-def _engine_micros(folder: Path, queries: np.ndarray) -> tuple[float, float]:
-    """CPU of nearest() in this process, a query alone and a batch, without any protos."""
-    (path,) = folder.glob("indexes/*/generations/*.json")
-    manifest = decode(path.read_bytes(), Manifest, "manifest")
-    generation = Generation.open(manifest, "", folder / "blobs")
-    targets = [ByVector(query.tobytes(), SPACE, "") for query in queries]
-    options = read_options(pb.SearchOptions(), queries=BATCH)
-    times = []
-    for _ in range(ROUNDS):
-        begun = time.process_time()
-        for target in targets:
-            generation.nearest([target], options)
-        times.append((time.process_time() - begun) / len(targets))
-    begun = time.process_time()
-    count = 0
-    for at in range(0, len(targets) - BATCH, BATCH):
-        generation.nearest(targets[at : at + BATCH], options)
-        count += 1
-    return median(times) * 1e6, (time.process_time() - begun) / count * 1e6
 
 
 if __name__ == "__main__":
