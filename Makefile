@@ -38,10 +38,9 @@ test: $(SETUP) ## every test: first those without torch, in under a minute, then
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
-bench-search: $(SETUP) ## the search tier's figures at full size, so far: annoy's speed, the cost of a call, overload
-	@$(BIN)/python -m benchmarks.engines
-	@$(BIN)/python -m benchmarks.rpc_cost
-	@$(BIN)/python -m benchmarks.overload
+bench-search: $(SETUP) ## the search tier's figures at full size: engines, calls, filters, builds, changes, overload
+	@for part in engines rpc_cost filters naive build_cost delta_cost overload; do \
+	    $(BIN)/python -m benchmarks.$$part || exit 1; done
 	@$(MAKE) --no-print-directory bench-rivals
 
 bench-rivals: $(SETUP) $(BENCH_VENV)/.installed ## the search service beside Milvus and PostgreSQL with pgvector

@@ -1,6 +1,6 @@
 """From a .npy to a served, verified generation: seconds, and the builder's memory.
 
-python -m benchmarks.build_cost [--rows N] [--engine annoy|graph|fastest]
+python -m benchmarks.build_cost [--rows N] [--engines annoy,graph,fastest]
 
 The commands of the README as processes of their own over a running replica: `lookalike index
 build`, `lookalike index publish`, and the time until the replica serves it. Memory is what the
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -34,11 +35,11 @@ _MEASURED = (
 )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=datasets.ROWS)
     parser.add_argument("--engines", default=",".join(ENGINES))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     vectors = datasets.easy(options.rows, queries=1).vectors
     figures: dict[str, object] = {"rows": options.rows}
     rows = []

@@ -1,6 +1,6 @@
 """What a change costs: until it is served, and of every query afterwards.
 
-python -m benchmarks.delta_cost [--rows N]
+python -m benchmarks.delta_cost [--rows N] [--engines annoy,graph] [--poll-seconds S]
 
 5,000 of 249,222 items changed and 500 removed, as two commands would; then queries a second with a
 delta and dead rows of 5 % over those without, one thread, the two asked in turn.
@@ -9,7 +9,7 @@ delta and dead rows of 5 % over those without, one thread, the two asked in turn
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -32,33 +32,49 @@ ENGINES: tuple[EngineName, ...] = ("annoy", "graph")
 CHANGED, REMOVED = 5_000 / datasets.ROWS, 500 / datasets.ROWS
 SHARE = 0.05
 ROUNDS = 5
+POLL_SECONDS = 1.0  # how often the replica looks at CURRENT: the default
 _QUERIES = 300
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=datasets.ROWS)
-    rows = parser.parse_args().rows
+    parser.add_argument("--engines", default=",".join(ENGINES))
+    parser.add_argument("--poll-seconds", type=float, default=POLL_SECONDS)
+    given = parser.parse_args(arguments)
+    rows = given.rows
     # What changes takes the vectors of others of the same distribution.
     changed = round(SHARE * rows)
     whole = datasets.easy(rows + changed, _QUERIES)
     vectors, others = whole.vectors[:rows], whole.vectors[rows:]
     figures: dict[str, object] = {"rows": rows}
-    for engine in ENGINES:
+    for engine in given.engines.split(","):
         with tempfile.TemporaryDirectory() as name:
-            figures[engine] = _measured(vectors, others, whole.queries, engine, Path(name))
-    record("delta_cost", figures, is_full_size=rows == datasets.ROWS)
+            figures[engine] = _measured(
+                vectors, others, whole.queries, engine, given.poll_seconds, Path(name)
+            )
+    full = (rows, given.engines, given.poll_seconds) == (
+        datasets.ROWS,
+        ",".join(ENGINES),
+        POLL_SECONDS,
+    )
+    record("delta_cost", figures, is_full_size=full)
 
 
 def _measured(
-    vectors: Vectors, others: Vectors, queries: Vectors, engine: EngineName, folder: Path
+    vectors: Vectors,
+    others: Vectors,
+    queries: Vectors,
+    engine: EngineName,
+    poll_seconds: float,
+    folder: Path,
 ) -> dict[str, float]:
     before = published(vectors, folder, BuildOptions(engine=engine))
     store = Store(folder)
     drawn = np.random.default_rng(3).permutation(len(vectors))
     first = drawn[: round(CHANGED * len(vectors))]
     gone = drawn[len(first) : len(first) + round(REMOVED * len(vectors))]
-    with processes.search(folder, folder / "cache") as search:
+    with processes.search(folder, folder / "cache", poll_seconds=poll_seconds) as search:
         _until(search.admin_address, before.manifest.number)
         add_seconds, added = _timed(lambda: add(store, INDEX, _some(vectors, others, first)))
         add_served = _until(search.admin_address, _number(added))

@@ -71,12 +71,12 @@ class Contestant:
         return next((point for point in self.points if point.recall >= recall), None)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=datasets.ROWS)
     parser.add_argument("--queries", type=int, default=datasets.QUERIES)
     parser.add_argument("--sets", default=",".join(TARGETS))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     figures: dict[str, object] = {"rows": options.rows}
     # Only what was measured on everything is kept.
     given = (options.rows, options.queries, options.sets)

@@ -1,6 +1,6 @@
 """The articles' comparison: one by one, one product, annoy as it comes, and ours.
 
-python -m benchmarks.naive [--rows N] [--queries N]
+python -m benchmarks.naive [--rows N] [--queries N] [--sets first,second]
 
 249,222 x 512 are the first article's photos, 9,144 x 2,048 the second's. One by one is timed on
 1,000 of the rows and scaled up: 249,222 take seconds a query.
@@ -8,7 +8,7 @@ python -m benchmarks.naive [--rows N] [--queries N]
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -21,27 +21,34 @@ from search_service.build import BuildOptions
 from search_service.engines import Vectors
 from search_service.engines.forest import Forest, build_forest
 
-SETS = {"first article": (datasets.ROWS, 512, 46), "second article": (9_144, 2_048, 102)}
+# Of the first and the second article: rows, dimensions, classes.
+SETS = {"first": (datasets.ROWS, 512, 46), "second": (9_144, 2_048, 102)}
 _ONE_BY_ONE = 1_000
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=datasets.ROWS, help="at most so many")
     parser.add_argument("--queries", type=int, default=100)
-    given = parser.parse_args()
+    parser.add_argument("--sets", default=",".join(SETS))
+    given = parser.parse_args(arguments)
     figures: dict[str, object] = {}
-    for name, (rows, dimension, classes) in SETS.items():
+    for name in given.sets.split(","):
+        rows, dimension, classes = SETS[name]
         with tempfile.TemporaryDirectory() as folder:
             rows = min(rows, given.rows)
             vectors, queries = _drawn(rows, dimension, given.queries)
             found = _compared(vectors, queries, classes, Path(folder))
-            table(f"{name}: {rows:,} x {dimension:,}", ("", "ms a query", "recall@10"), found)
+            table(
+                f"the {name} article: {rows:,} x {dimension:,}",
+                ("", "ms a query", "recall@10"),
+                found,
+            )
             figures[name] = [
                 {"how": how, "ms": round(millis, 3), "recall": round(recall, 3)}
                 for how, millis, recall in found
             ]
-    full = (given.rows, given.queries) == (datasets.ROWS, 100)
+    full = (given.rows, given.queries, given.sets) == (datasets.ROWS, 100, ",".join(SETS))
     record("naive", figures, is_full_size=full)
 
 

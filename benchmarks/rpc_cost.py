@@ -1,6 +1,6 @@
 """What a Search costs the server beside the search itself: CPU a call, against a bare echo.
 
-python -m benchmarks.rpc_cost [--rows N] [--calls N]
+python -m benchmarks.rpc_cost [--rows N] [--calls N] [--rounds N]
 
 rpc_overhead = (server CPU a call - engine CPU a query) / CPU a call of a bare grpc.server that
 reads the same request and writes the same response; rpc_efficiency_batch = engine CPU / server CPU
@@ -62,11 +62,12 @@ class Cost:
         return self.engine / self.served
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=datasets.ROWS)
     parser.add_argument("--calls", type=int, default=CALLS, help="a round; a tenth with batches")
-    given = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args(arguments)
     dataset = datasets.easy(given.rows)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -74,13 +75,13 @@ def main() -> None:
         clocked_search.wind(folder / "cache")
         settings = {"store": folder, "cache": folder / "cache", "live_recall_every": 0}
         with processes.start("benchmarks.clocked_search", PREFIX, settings) as search:
-            figures = _measure(search, folder / "cache", dataset.queries, given.calls)
-    full = (given.rows, given.calls) == (datasets.ROWS, CALLS)
+            figures = _measure(search, folder / "cache", dataset.queries, given.calls, given.rounds)
+    full = (given.rows, given.calls, given.rounds) == (datasets.ROWS, CALLS, ROUNDS)
     record("rpc_cost", {"rows": given.rows, **figures}, is_full_size=full)
 
 
 def _measure(
-    search: processes.Running, clock: Path, queries: Vectors, calls: int
+    search: processes.Running, clock: Path, queries: Vectors, calls: int, rounds: int
 ) -> dict[str, float]:
     ones = [pb.SearchRequest(index=INDEX, query=_query(query)) for query in queries]
     batches = [
@@ -92,13 +93,13 @@ def _measure(
         echo = _start_echo(stub.Search(ones[0]), stub.SearchBatch(batches[0]))
     one, many = [], []
     try:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             one.append(_cost(search, clock, echo, ones, calls))
             many.append(_cost(search, clock, echo, batches, calls // 10))
     finally:
         echo.process.kill()
     table(
-        f"CPU of the server, microseconds a call: medians of {ROUNDS} rounds",
+        f"CPU of the server, microseconds a call: medians of {rounds} rounds",
         ("", "served", "engine", "bare echo", "overhead, times echo", "engine/served"),
         [("Search", *_medians(one)), (f"SearchBatch of {BATCH}", *_medians(many))],
     )
