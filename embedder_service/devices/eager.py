@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from embedder_service.devices.network import network_of
-from embedder_service.devices.padded import warm_buckets
+from embedder_service.devices.padded import warm_sizes
 from embedder_service.images import Pixels
 from embedder_service.model import EmbeddingModel
 from embedder_service.pace import Pace
@@ -30,7 +30,7 @@ class EagerDevice:
         self.name = device_name(self._device)
 
     def warm_up(self, max_batch: int) -> Pace:
-        seconds = warm_buckets(self.embed, self._side, max_batch)
+        seconds = warm_sizes(self.embed, self._side, (1, max_batch))
         return Pace(seconds[1], seconds[max_batch], max_batch)
 
     def embed(self, images: Pixels) -> Vectors:

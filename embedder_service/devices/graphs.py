@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from embedder_service.devices.buckets import Cuts
+from embedder_service.devices.buckets import Cuts, bucket_sizes
 from embedder_service.devices.device import Unavailable
 from embedder_service.devices.eager import device_name
 from embedder_service.devices.network import network_of
-from embedder_service.devices.padded import warm_buckets
+from embedder_service.devices.padded import warm_sizes
 from embedder_service.images import Pixels
 from embedder_service.model import EmbeddingModel
 from embedder_service.pace import Pace
@@ -64,7 +64,8 @@ class GraphsDevice:
 
     def warm_up(self, max_batch: int) -> Pace:
         # The largest bucket is half a batch: one half is staged while the other computes.
-        seconds = warm_buckets(self._embed_bucket, self._side, -(-max_batch // _IN_FLIGHT))
+        sizes = bucket_sizes(-(-max_batch // _IN_FLIGHT))
+        seconds = warm_sizes(self._embed_bucket, self._side, sizes)
         self._cuts = Cuts(seconds)
         full = sum(seconds[bucket] for bucket in self._cuts.of(max_batch))
         return Pace(seconds[1], full, max_batch)

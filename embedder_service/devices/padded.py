@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Padded:
         self._cuts = Cuts({1: 0.0})
 
     def warm_up(self, max_batch: int) -> Pace:
-        seconds = warm_buckets(self._forward, self._side, max_batch)
+        seconds = warm_sizes(self._forward, self._side, bucket_sizes(max_batch))
         self._cuts = Cuts(seconds)
         return Pace(seconds[1], seconds[max_batch], max_batch)
 
@@ -47,19 +47,22 @@ def filled_up(images: Pixels, bucket: int) -> Pixels:
     return np.concatenate([images, black])
 
 
-def warm_buckets(forward: Forward, side: int, max_batch: int) -> dict[int, float]:
-    """Seconds of a pass by bucket, the better of two after a first one. Raises ModelError."""
-    noise = np.random.default_rng(0).integers(0, 256, (max_batch, 3, side, side), np.uint8)
+def warm_sizes(forward: Forward, side: int, sizes: Sequence[int]) -> dict[int, float]:
+    """Seconds of a pass by size; the first of two brings the memory and the kernels.
+
+    Raises ModelError if one does not fit the device.
+    """
+    most = max(sizes)
+    noise = np.random.default_rng(0).integers(0, 256, (most, 3, side, side), np.uint8)
     try:
-        return {size: _best_seconds(forward, noise[:size]) for size in bucket_sizes(max_batch)}
+        return {size: _best_seconds(forward, noise[:size]) for size in sizes}
     except RuntimeError as error:
         raise ModelError(
-            f"max_batch: expected a batch that fits the device, got {max_batch}: {error}"
+            f"max_batch: expected a batch that fits the device, got {most}: {error}"
         ) from error
 
 
 def _best_seconds(forward: Forward, images: Pixels) -> float:
-    forward(images)  # memory, kernels and the choice among them come with the first
     return min(_seconds(forward, images) for _ in range(2))
 
 
