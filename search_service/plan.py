@@ -11,9 +11,8 @@ from search_service.manifest import EffortPoint
 from search_service.rules import Rules
 from search_service.segments import Segments
 
-# Comparing this many rows takes as long as a forest search at a high recall (docs/decisions.md):
-# a filter that leaves fewer is answered by comparing them all.
-SCAN_ROWS = 20_000
+# Gathering a row that a filter leaves and comparing it, a float; measured in docs/decisions.md.
+_SCAN_MICROS = 0.001
 # Caps and copies leave out some of the nearest: so many times as many are looked at from the start.
 _SUPPLY = 4
 
@@ -59,15 +58,18 @@ def first_plan(index: str, segments: Segments, rules: Rules, allowed: Mask | Non
         rows = allowed if rows is None else allowed & rows
         available = int(np.count_nonzero(rows))
     needs = _needs(segments, rules, available)
-    base = segments.parts[0].about
-    scan = base.engine == "exact" or rules.options.recall == 1.0
-    if scan or (allowed is not None and available <= SCAN_ROWS):
-        return Plan(rows, available, (), needs.rows + needs.left_out + 10)
+    scan = Plan(rows, available, (), needs.rows + needs.left_out + 10)
+    if segments.parts[0].about.engine == "exact" or rules.options.recall == 1.0:
+        return scan
     points = [part.effort_for(rules.options.recall) for part in segments.parts]
+    looks = tuple(needs.look(point) for point in points)
+    if allowed is not None:
+        scan_micros = available * segments.vectors.shape[1] * _SCAN_MICROS
+        if scan_micros <= sum(map(_micros, points, looks)):
+            return scan
     short = [point for point in points if point and point.sure_recall < rules.options.recall]
     if short and rules.options.strict_recall:
         raise _not_reached(index, rules.options.recall, short[0])
-    looks = tuple(needs.look(point) for point in points)
     lowered = bool(short) or rules.options.eased
     return Plan(rows, available, looks, looks[0].count, lowered)
 
@@ -89,6 +91,11 @@ class _Needs:
         # together.
         effort = point.effort * math.sqrt(depth / point.depth) * self.thinned
         return Look(round(depth * self.thinned), round(effort))
+
+
+def _micros(point: EffortPoint | None, look: Look) -> float:
+    """What the engine will take, by the builder's measurement. A delta's comparison is nothing."""
+    return point.micros * look.effort / point.effort if point else 0.0
 
 
 def _needs(segments: Segments, rules: Rules, available: int) -> _Needs:
