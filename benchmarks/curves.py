@@ -40,11 +40,13 @@ def draw(curves: Sequence[Curve], title: str, folder: Path, name: str) -> None:
         missed, speeds = zip(*points, strict=True)
         axes.plot(missed, speeds, "o-", color=colour, markersize=3.5, linewidth=1.6)
         axes.annotate(
-            curve.name,
-            (missed[0], speeds[0]),
-            xytext=(2, 7),
+            curve.name.replace(" over ", "\nover "),
+            (missed[-1], speeds[-1]),
+            xytext=(7, 0),
             textcoords="offset points",
             color=colour,
+            va="center",
+            annotation_clip=False,
         )
     axes.set(xscale="log", yscale="log", xlabel="recall@10", ylabel="queries a second, one thread")
     axes.set_xlim(1 - _LEAST_RECALL, 0.002)
