@@ -120,7 +120,8 @@ def _stock(dataset: Dataset, truth: list[set[int]], folder: Path) -> Contestant:
 
     def point(effort: int) -> Point:
         find = _plain(forest, effort)
-        return Point(effort, NEIGHBOURS, _recall(find, dataset.queries, truth), find)
+        recall = _share([find(query) for query in dataset.queries], truth)
+        return Point(effort, NEIGHBOURS, recall, find)
 
     points = _climb(point, EFFORTS["annoy"], TARGETS[dataset.name])
     return Contestant("annoy as it comes", points, seconds)
@@ -169,14 +170,27 @@ def _opened(choice: Choice, vectors: Vectors) -> Engine:
 
 def _point(dataset: Dataset, truth: list[set[int]], engine: Engine, effort: int) -> Point:
     """At the least depth that loses nothing to speak of."""
-    points = []
-    for depth in DEPTHS:
-        if engine.name == "graph" and depth > max(effort, NEIGHBOURS):
-            break  # it would look as far as it answers
-        find = _reranked(dataset.vectors, engine, effort, depth)
-        points.append(Point(effort, depth, _recall(find, dataset.queries, truth), find))
-    most = max(point.recall for point in points)
-    return next(point for point in points if point.recall >= most - _DEPTH_LOSS)
+    # An engine's first candidates are the same however many are asked for, but a graph looks at
+    # least as far as it answers.
+    most = DEPTHS[-1] if engine.name == "annoy" else min(DEPTHS[-1], max(effort, NEIGHBOURS))
+    found = [engine.candidates(query, most, effort) for query in dataset.queries]
+    depths = [depth for depth in DEPTHS if depth <= most]
+    recalls = [
+        _share(
+            [
+                _nearest(dataset.vectors, rows[:depth], query)
+                for rows, query in zip(found, dataset.queries, strict=True)
+            ],
+            truth,
+        )
+        for depth in depths
+    ]
+    depth, recall = next(
+        (depth, recall)
+        for depth, recall in zip(depths, recalls, strict=True)
+        if recall >= max(recalls) - _DEPTH_LOSS
+    )
+    return Point(effort, depth, recall, _reranked(dataset.vectors, engine, effort, depth))
 
 
 def _plain(forest: Forest, effort: int) -> Find:
@@ -184,22 +198,19 @@ def _plain(forest: Forest, effort: int) -> Find:
 
 
 def _reranked(vectors: Vectors, engine: Engine, effort: int, depth: int) -> Find:
-    def find(query: Vectors) -> Rows:
-        rows = engine.candidates(query, depth, effort)
-        differences = vectors[rows] - query
-        order = np.argsort(np.vecdot(differences, differences))
-        nearest: Rows = rows[order[:NEIGHBOURS]]
-        return nearest
-
-    return find
+    return lambda query: _nearest(vectors, engine.candidates(query, depth, effort), query)
 
 
-def _recall(find: Find, queries: Vectors, truth: list[set[int]]) -> float:
-    hits = [
-        len(nearest & set(find(query).tolist()))
-        for query, nearest in zip(queries, truth, strict=True)
-    ]
-    return sum(hits) / (NEIGHBOURS * len(queries))
+def _nearest(vectors: Vectors, rows: Rows, query: Vectors) -> Rows:
+    differences = vectors[rows] - query
+    order = np.argsort(np.vecdot(differences, differences))
+    nearest: Rows = rows[order[:NEIGHBOURS]]
+    return nearest
+
+
+def _share(found: Sequence[Rows], truth: list[set[int]]) -> float:
+    hits = [len(own & set(rows.tolist())) for rows, own in zip(found, truth, strict=True)]
+    return sum(hits) / (NEIGHBOURS * len(truth))
 
 
 def _timed(contestants: Sequence[Contestant], queries: Vectors) -> list[Curve]:
