@@ -24,6 +24,8 @@ from lookalike_kit.metrics import AdmissionMetrics, MetricsServer, RpcMetrics, s
 
 MiB = 1 << 20
 HEALTH = "grpc.health.v1.Health"
+# SERVING from the start to the end, ready or not: what a liveness probe asks by name.
+LIVE = "live"
 _ABANDON_SECONDS = 0.5  # to refuse what comes, and again to finish
 
 log = logs.get(__name__)
@@ -128,6 +130,7 @@ class Server:
         """
         config = self._config
         self.set_ready(False)
+        self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         address = _bind(self._calls, "address", config.address)
         admin_address = _bind(self._admin, "admin_address", config.admin_address)
         self._metrics = _bind_metrics(config.metrics_address, self._registry)

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from lookalike_kit.config import ConfigError
-from lookalike_kit.server import Server, ServerConfig
+from lookalike_kit.server import LIVE, Server, ServerConfig
 
 HELLO = StringValue(value="hello")
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -112,6 +112,13 @@ def test_health_says_not_serving_until_ready_for_every_name(serve):
 
     served.server.set_ready(True)
     assert {check(served.admin, name) for name in ("", ECHO)} == {SERVING}
+
+
+def test_a_process_that_is_not_ready_is_live(serve):
+    served = serve(echo)
+    served.server.set_ready(False)
+
+    assert check(served.admin, LIVE) is SERVING
 
 
 def test_health_answers_while_every_thread_is_taken(serve, gate):
