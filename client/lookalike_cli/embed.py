@@ -38,6 +38,13 @@ SHOWN_FAILURES = 5
 )
 @click.option("--images-per-call", default=16, show_default=True, type=click.IntRange(1, 64))
 @click.option("--calls-in-flight", default=4, show_default=True, type=click.IntRange(1, 256))
+@click.option(
+    "--max-failed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How many photos may go without a vector before the exit code is 1.",
+)
 @connection_options
 @json_option
 def command(
@@ -46,6 +53,7 @@ def command(
     table: Path | None,
     images_per_call: int,
     calls_in_flight: int,
+    max_failed: int,
     embedder: str | None,
     search: str | None,
     folder: Path | None,
@@ -59,7 +67,8 @@ def command(
     lookalike index build vectors/ ...       what comes next
 
     A photo's id is its path below PATH. OUT gets vectors.npy, photos.csv (a row a vector),
-    space.json, and failed.csv for photos that could not be embedded: the exit code is then 1.
+    space.json, and failed.csv for photos that could not be embedded: the exit code is then 1,
+    unless --max-failed allows for them.
     """
     photographs = find_photographs(paths)
     missing: list[Failure] = []
@@ -71,8 +80,10 @@ def command(
         print_json({**asdict(done), "out": str(out)})
     else:
         click.echo(f"{done.photos} photos embedded into {out} in {done.seconds:.1f} s")
-    if done.failures:
+    if len(done.failures) > max_failed:
         raise click.ClickException(_said(done.failures, out))
+    if done.failures:
+        click.echo(_said(done.failures, out), err=True)
 
 
 def _embed(

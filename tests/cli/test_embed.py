@@ -80,6 +80,16 @@ def test_a_failed_photo_is_told_in_the_file_the_message_and_the_exit_code(
     assert len(np.load(out / "vectors.npy")) == len(read_csv(out / "photos.csv")) == 3
 
 
+def test_as_many_failures_as_are_allowed_for_end_well(lookalike_command, reachable, photos, out):
+    (photos / "d-2" / "front.png").write_bytes(b"")
+
+    result = lookalike_command("embed", photos, "-o", out, "--max-failed", "1", *reachable)
+
+    assert result.exit_code == 0
+    assert "photos without a vector: 1;" in result.output
+    assert len(read_csv(out / "failed.csv")) == 1
+
+
 def test_the_catalogues_own_columns_are_carried_along(
     lookalike_command, reachable, photos, out, tmp_path, printed
 ):
