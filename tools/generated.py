@@ -5,9 +5,12 @@ docs/errors.md from the enum ErrorReason, docs/configuration.md from the configu
 """
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from lookalike.v1 import error_reason_pb2 as reasons
+from lookalike_client._environment import PREFIX as CLIENT_PREFIX
+from lookalike_client._environment import Settings
 
 from embedder_service.config import PREFIX as EMBEDDER_PREFIX
 from embedder_service.config import EmbedderConfig
@@ -67,7 +70,22 @@ def configuration_page() -> str:
         for setting in describe(kind, prefix):
             default = "required" if setting.required else f"`{setting.default}`"
             lines.append(f"| `{setting.name}` | {setting.type} | {default} | {setting.doc} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_client_settings()]) + "\n"
+
+
+def _client_settings() -> list[str]:
+    """The client has no part of lookalike_kit, so its settings are fields of a plain dataclass."""
+    lines = [
+        *("", "## Client", ""),
+        "Read by `Client.from_environment`; the command `lookalike` reads the addresses. A name or a",
+        "value that cannot be meant is a ValueError.",
+        *("", "| variable | type | default | |", "|---|---|---|---|"),
+    ]
+    for field in fields(Settings):
+        name, words = CLIENT_PREFIX + field.name.upper(), field.metadata["doc"]
+        kind = "a number above 0" if field.type is float else "text"
+        lines.append(f"| `{name}` | {kind} | `{field.default}` | {words} |")
+    return lines
 
 
 PAGES = {"docs/errors.md": errors_page, "docs/configuration.md": configuration_page}

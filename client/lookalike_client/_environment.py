@@ -1,18 +1,26 @@
 """The client's settings as environment variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 PREFIX = "LOOKALIKE_CLIENT_"
 
 
+def _setting(default: str | float, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    embedder: str = ""
-    search: str = ""
-    deadline_seconds: float = 2.0
-    bulk_deadline_seconds: float = 60.0
+    """What `Client.from_environment` reads; docs/configuration.md is made from it."""
+
+    embedder: str = _setting(
+        "", "Where the embedder is: host:port, or dns:///name:port for all its addresses."
+    )
+    search: str = _setting("", "Where the search service is, in the same form.")
+    deadline_seconds: float = _setting(2.0, "How long a call may take, its retries included.")
+    bulk_deadline_seconds: float = _setting(60.0, "How long a bulk call may take.")
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
