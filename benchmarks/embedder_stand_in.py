@@ -21,6 +21,7 @@ from embedder_service.images import Limits, Pixels
 from embedder_service.metrics import EmbedderMetrics
 from embedder_service.pace import Pace
 from embedder_service.pending import Vectors
+from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
@@ -52,8 +53,8 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     reader = Reader(Preprocessing(resize=232, crop=224), limits, cores, metrics.decoded)
     info = pb.GetInfoResponse(space_id="5" * 64, dimension=DIMENSION)
-    budget = ByteBudget(config.max_held_bytes)
-    servicer = EmbedderServicer(reader, batcher, budget, info, metrics.image)
+    pipeline = Pipeline(reader, batcher, ByteBudget(config.max_held_bytes), metrics.image)
+    servicer = EmbedderServicer(pipeline, info)
     registration = Registration(
         SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
     )

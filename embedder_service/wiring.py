@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
+from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from prometheus_client import CollectorRegistry
 
 from embedder_service import checkpoint, golden, images
@@ -15,13 +16,16 @@ from embedder_service.budget import ByteBudget
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.config import EmbedderConfig
 from embedder_service.devices.choice import Chosen, choose
+from embedder_service.inference_servicer import InferenceServicer
 from embedder_service.metrics import EmbedderMetrics
+from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import MAX_IMAGES, EmbedderServicer
 from lookalike_kit import logs
 from lookalike_kit.server import Registration, Server
 
 SERVICE = "lookalike.embedder.v1.EmbedderService"
+INFERENCE = "inference.GRPCInferenceService"
 
 log = logs.get(__name__)
 
@@ -51,11 +55,19 @@ class Embedder:
         cores = len(os.sched_getaffinity(0))
         reader = Reader(model.spec.preprocessing, limits, cores, metrics.decoded)
         budget = ByteBudget(config.max_held_bytes)
-        servicer = EmbedderServicer(reader, self.batcher, budget, info, metrics.image)
-        registration = Registration(
-            SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
-        )
-        self.server = Server(config, "embedder", registry, [registration])
+        pipeline = Pipeline(reader, self.batcher, budget, metrics.image)
+        embedder = EmbedderServicer(pipeline, info)
+        inference = InferenceServicer(pipeline, info, lambda: self.server.is_ready)
+        services = [
+            Registration(
+                SERVICE, lambda to: pb_grpc.add_EmbedderServiceServicer_to_server(embedder, to)
+            ),
+            Registration(
+                INFERENCE,
+                lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
+            ),
+        ]
+        self.server = Server(config, "embedder", registry, services)
 
     def run(self) -> None:
         """Serves until SIGTERM or SIGINT."""

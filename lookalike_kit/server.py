@@ -95,6 +95,7 @@ class Server:
         self._registry = registry
         self._addresses: Addresses | None = None
         self._metrics: MetricsServer | None = None
+        self._ready = False
         self._announced = False
         self._stopped = False
         # Put from signal handlers: SimpleQueue is reentrant, an Event's lock is not.
@@ -143,12 +144,18 @@ class Server:
 
     def set_ready(self, ready: bool) -> None:
         """What health says from now on, for every service; nothing once the server is stopping."""
+        self._ready = ready
         status = health_pb2.HealthCheckResponse
         for name in self._healthy_names:
             self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
         if ready and self._addresses and not (self._announced or self._stopped):
             self._announced = True
             log.info("serving", name=self._name, **asdict(self._addresses))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether health says SERVING."""
+        return self._ready and not self._stopped
 
     def catch_signals(self) -> None:
         """From here on SIGTERM and SIGINT only ask to stop. Main thread only.

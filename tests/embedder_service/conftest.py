@@ -2,16 +2,34 @@
 
 import io
 import struct
+import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import numpy as np
 import pytest
+from google.rpc import error_details_pb2, status_pb2
+from lookalike.embedder.v1 import embedder_pb2 as pb
+from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
+from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from PIL import Image
+from prometheus_client import CollectorRegistry
 
+from embedder_service.batcher import Batcher
+from embedder_service.budget import ByteBudget
+from embedder_service.images import Limits
+from embedder_service.inference_servicer import InferenceServicer
+from embedder_service.metrics import EmbedderMetrics
+from embedder_service.pace import Pace
+from embedder_service.pipeline import Pipeline
+from embedder_service.reader import Reader
+from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import ModelSpec, Preprocessing
+from lookalike_kit.server import Registration, Server, ServerConfig
 
 if TYPE_CHECKING:  # most tests here need no torch
     from embedder_service.model import EmbeddingModel
@@ -102,3 +120,102 @@ def model_folder(
     from embedder_service import checkpoint
 
     return checkpoint.save(small_model, tmp_path_factory.mktemp("models"), golden_photos, "small")
+
+
+class Quarters:
+    """A model of 12 dimensions: the mean colours of a square's four quarters."""
+
+    dimension = 12
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.entered = threading.Semaphore(0)
+        self.fails = False
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        self.entered.release()
+        assert self.free.wait(20)
+        if self.fails:
+            raise RuntimeError("device lost at 0x7f")
+        half = images.shape[-1] // 2
+        quarters = images.reshape(len(images), 3, 2, half, 2, half).mean(axis=(3, 5))
+        vectors = quarters.reshape(len(images), self.dimension).astype(np.float32)
+        vectors += 1  # black has one, too
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@dataclass
+class Served:
+    """Both faces over a real port; the model is a stand-in that answers at once."""
+
+    stub: pb_grpc.EmbedderServiceStub
+    inference: inference_grpc.GRPCInferenceServiceStub
+    model: Quarters
+    registry: CollectorRegistry
+    info: pb.GetInfoResponse
+    server: Server
+    address: str
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.registry.get_sample_value(f"lookalike_embedder_{name}", labels) or 0.0
+
+    def in_flight(self) -> float | None:
+        return self.registry.get_sample_value("lookalike_in_flight_calls")
+
+    def refusal(self, error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
+        trailers = dict(error.trailing_metadata())
+        status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+        info = error_details_pb2.ErrorInfo()
+        assert status.details[0].Unpack(info)
+        return info
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    registry = CollectorRegistry()
+    metrics = EmbedderMetrics(registry)
+    model = Quarters()
+    batcher = Batcher(model.embed, Pace(1.0, 2.0, max_batch=8), 16, metrics)
+    metrics.follow_queue(batcher.waiting)
+    limits = Limits(max_bytes=1 << 20, max_pixels=1_000_000)
+    reader = Reader(SMALL, limits, 2, metrics.decoded)
+    info = pb.GetInfoResponse(
+        space_id="5" * 64,
+        dimension=model.dimension,
+        architecture="quarters",
+        max_images_per_call=64,
+        version="1.2.3",
+    )
+    pipeline = Pipeline(reader, batcher, ByteBudget(4 << 20), metrics.image)
+    embedder = EmbedderServicer(pipeline, info)
+    inference = InferenceServicer(pipeline, info, lambda: server.is_ready)
+    server = Server(
+        ServerConfig(
+            address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
+            max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=5,
+        ),
+        "embedder",
+        registry,
+        [
+            Registration(
+                "lookalike.embedder.v1.EmbedderService",
+                lambda to: pb_grpc.add_EmbedderServiceServicer_to_server(embedder, to),
+            ),
+            Registration(
+                "inference.GRPCInferenceService",
+                lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
+            ),
+        ],
+    )  # fmt: skip
+    batcher.start()
+    address = server.start().address
+    with grpc.insecure_channel(address) as channel:
+        stubs = (
+            pb_grpc.EmbedderServiceStub(channel),
+            inference_grpc.GRPCInferenceServiceStub(channel),
+        )
+        yield Served(*stubs, model, registry, info, server, address)
+    model.free.set()
+    server.stop()
+    batcher.stop()

@@ -2,101 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import grpc
 import numpy as np
 import pytest
-from google.rpc import error_details_pb2, status_pb2
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.v1.error_reason_pb2 import ErrorReason
 from PIL import Image
-from prometheus_client import CollectorRegistry
 
-from embedder_service.batcher import Batcher
-from embedder_service.budget import ByteBudget
-from embedder_service.images import Limits
-from embedder_service.metrics import EmbedderMetrics
-from embedder_service.pace import Pace
-from embedder_service.reader import Reader
-from embedder_service.servicer import EmbedderServicer
-from embedder_service.spec import Preprocessing
-from lookalike_kit.server import Registration, Server, ServerConfig
 from proofs.hostile_images import OK, corpus
 
 DIMENSION = 12
-SPACE = "5" * 64
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
-SERVICE = "lookalike.embedder.v1.EmbedderService"
-
-
-class Quarters:
-    """A model of 12 dimensions: the mean colours of a square's four quarters."""
-
-    def __init__(self) -> None:
-        self.free = threading.Event()
-        self.free.set()
-        self.entered = threading.Semaphore(0)
-        self.fails = False
-
-    def embed(self, images: np.ndarray) -> np.ndarray:
-        self.entered.release()
-        assert self.free.wait(20)
-        if self.fails:
-            raise RuntimeError("device lost at 0x7f")
-        half = images.shape[-1] // 2
-        quarters = images.reshape(len(images), 3, 2, half, 2, half).mean(axis=(3, 5))
-        vectors = quarters.reshape(len(images), DIMENSION).astype(np.float32) + 1  # black has one
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-@dataclass
-class Served:
-    stub: pb_grpc.EmbedderServiceStub
-    model: Quarters
-    registry: CollectorRegistry
-    info: pb.GetInfoResponse
-    server: Server
-    address: str
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(f"lookalike_embedder_{name}", labels) or 0.0
-
-    def in_flight(self) -> float | None:
-        return self.registry.get_sample_value("lookalike_in_flight_calls")
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    registry = CollectorRegistry()
-    metrics = EmbedderMetrics(registry)
-    model = Quarters()
-    batcher = Batcher(model.embed, Pace(1.0, 2.0, max_batch=8), 16, metrics)
-    metrics.follow_queue(batcher.waiting)
-    limits = Limits(max_bytes=1 << 20, max_pixels=1_000_000)
-    reader = Reader(Preprocessing(resize=72, crop=64), limits, 2, metrics.decoded)
-    info = pb.GetInfoResponse(space_id=SPACE, dimension=DIMENSION, architecture="quarters")
-    servicer = EmbedderServicer(reader, batcher, ByteBudget(4 << 20), info, metrics.image)
-    config = ServerConfig(
-        address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
-        max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=5,
-    )  # fmt: skip
-    registration = Registration(
-        SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
-    )
-    server = Server(config, "embedder", registry, [registration])
-    batcher.start()
-    addresses = server.start()
-    with grpc.insecure_channel(addresses.address) as channel:
-        stub = pb_grpc.EmbedderServiceStub(channel)
-        yield Served(stub, model, registry, info, server, addresses.address)
-    model.free.set()
-    server.stop()
-    batcher.stop()
 
 
 def request(*contents: bytes, **fields: int) -> pb.EmbedRequest:
@@ -105,14 +26,6 @@ def request(*contents: bytes, **fields: int) -> pb.EmbedRequest:
 
 def vectors(result: pb.ImageResult) -> list[np.ndarray]:
     return [np.frombuffer(embedding.values, "<f4") for embedding in result.embeddings]
-
-
-def refusal(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
-    trailers = dict(error.trailing_metadata())
-    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
-    info = error_details_pb2.ErrorInfo()
-    assert status.details[0].Unpack(info)
-    return info
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -127,7 +40,7 @@ def test_an_image_becomes_a_vector_of_the_space(served, picture, encode):
     answer = served.stub.Embed(request(encode(picture, "JPEG")))
 
     (embedding,) = answer.results[0].embeddings
-    assert embedding.space_id == SPACE
+    assert embedding.space_id == served.info.space_id
     assert len(embedding.values) == 4 * DIMENSION
     assert np.linalg.norm(np.frombuffer(embedding.values, "<f4")) == pytest.approx(1)
     assert not answer.results[0].HasField("error")
@@ -238,8 +151,8 @@ def test_a_request_that_cannot_be_served_is_refused_by_its_field(served, bad, fi
 
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert error.value.details() == message
-    assert refusal(error.value).reason == "INVALID_FIELD"
-    assert refusal(error.value).metadata["field"] == field
+    assert served.refusal(error.value).reason == "INVALID_FIELD"
+    assert served.refusal(error.value).metadata["field"] == field
 
 
 def test_calls_at_the_same_time_share_batches(served, draw, encode):
@@ -271,7 +184,7 @@ def test_a_full_queue_refuses_at_once_with_the_time_to_come_back(served, picture
     served.model.free.set()
 
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert refusal(error.value).reason == "OVERLOADED"
+    assert served.refusal(error.value).reason == "OVERLOADED"
     assert int(dict(error.value.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
     assert [len(call.result().results) for call in calls] == [1, 16]
 
@@ -324,7 +237,7 @@ def test_ten_times_too_many_calls_are_answered_or_told_when_to_come_back(served,
     assert len(answered) == 80  # 16 threads and 64 places to wait for them
     assert {call.code().name for call in told} == {"RESOURCE_EXHAUSTED"}
     for call in told:
-        assert refusal(call).reason == "OVERLOADED"
+        assert served.refusal(call).reason == "OVERLOADED"
         assert int(dict(call.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
     assert served.metric("images_total", result="ok") == len(answered)
     assert len(served.stub.Embed(request(content)).results) == 1
@@ -367,8 +280,8 @@ def test_a_deadline_that_cannot_be_met_is_refused_before_decoding(served, pictur
         served.stub.Embed(request(*[content] * 64), timeout=10)
 
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert refusal(error.value).reason == "DEADLINE_TOO_SHORT"
-    assert refusal(error.value).metadata["predicted_ms"] == "16000"
+    assert served.refusal(error.value).reason == "DEADLINE_TOO_SHORT"
+    assert served.refusal(error.value).metadata["predicted_ms"] == "16000"
     assert served.metric("decode_seconds_count") == 0
     assert len(served.stub.Embed(request(content), timeout=10).results) == 1
 
@@ -381,8 +294,8 @@ def test_an_answer_beyond_what_clients_receive_is_refused_before_any_work(served
         served.stub.Embed(pb.EmbedRequest(images=[image] * 64))
 
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert refusal(error.value).reason == "ANSWER_TOO_LARGE"
-    assert refusal(error.value).metadata == {"field": "images", "limit": "503"}
+    assert served.refusal(error.value).reason == "ANSWER_TOO_LARGE"
+    assert served.refusal(error.value).metadata == {"field": "images", "limit": "503"}
 
 
 def test_a_model_that_fails_is_an_internal_error_without_its_words(served, picture, encode):
@@ -394,7 +307,7 @@ def test_a_model_that_fails_is_an_internal_error_without_its_words(served, pictu
 
     assert error.value.code() is grpc.StatusCode.INTERNAL
     assert "0x7f" not in error.value.details()
-    assert refusal(error.value).reason == "INTERNAL"
+    assert served.refusal(error.value).reason == "INTERNAL"
     assert len(served.stub.Embed(request(content)).results) == 1
 
 
@@ -405,7 +318,7 @@ def test_a_model_that_fails_again_sends_callers_elsewhere(served, picture, encod
     for _ in range(3):
         with pytest.raises(grpc.RpcError) as error:
             served.stub.Embed(request(content))
-        errors.append((error.value.code().name, refusal(error.value).reason))
+        errors.append((error.value.code().name, served.refusal(error.value).reason))
 
     assert errors == [("INTERNAL", "INTERNAL")] + [("UNAVAILABLE", "DEVICE_FAILED")] * 2
     assert served.metric("device_trouble_total", kind="error") == 2
@@ -419,7 +332,7 @@ def test_regions_count_as_images_before_they_are_read(served, picture, encode):
     with pytest.raises(grpc.RpcError) as error:  # 16 images: two batches of 2 s each
         served.stub.Embed(pb.EmbedRequest(images=[image] * 8), timeout=3)
 
-    assert refusal(error.value).metadata["predicted_ms"] == "4000"
+    assert served.refusal(error.value).metadata["predicted_ms"] == "4000"
     assert served.metric("decode_seconds_count") == 0
 
 
@@ -444,4 +357,8 @@ def test_calls_that_hold_too_many_bytes_together_are_refused_before_decoding(
 def test_the_info_says_what_runs(served):
     info = served.stub.GetInfo(pb.GetInfoRequest())
 
-    assert (info.space_id, info.dimension, info.architecture) == (SPACE, DIMENSION, "quarters")
+    assert (info.space_id, info.dimension, info.architecture) == (
+        served.info.space_id,
+        DIMENSION,
+        "quarters",
+    )

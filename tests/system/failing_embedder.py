@@ -16,6 +16,7 @@ from embedder_service.budget import ByteBudget
 from embedder_service.images import Limits
 from embedder_service.metrics import EmbedderMetrics
 from embedder_service.pace import Pace
+from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
@@ -43,7 +44,8 @@ def main() -> None:
     )
     reader = Reader(Preprocessing(resize=32, crop=32), Limits(), 2, metrics.decoded)
     info = pb.GetInfoResponse(space_id="5" * 64, dimension=4)
-    servicer = EmbedderServicer(reader, batcher, ByteBudget(1 << 28), info, metrics.image)
+    pipeline = Pipeline(reader, batcher, ByteBudget(1 << 28), metrics.image)
+    servicer = EmbedderServicer(pipeline, info)
     registration = Registration(
         SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
     )

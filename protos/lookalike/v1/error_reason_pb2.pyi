@@ -69,6 +69,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The index was never measured to reach the recall asked for."""
     ERROR_REASON_DEVICE_FAILED: _ErrorReason.ValueType  # 20
     """The device that runs the model failed."""
+    ERROR_REASON_UNKNOWN_MODEL: _ErrorReason.ValueType  # 21
+    """No model of this name or version is served."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as the name without the prefix in google.rpc.ErrorInfo.reason with the
@@ -117,6 +119,8 @@ ERROR_REASON_RECALL_NOT_REACHED: ErrorReason.ValueType  # 19
 """The index was never measured to reach the recall asked for."""
 ERROR_REASON_DEVICE_FAILED: ErrorReason.ValueType  # 20
 """The device that runs the model failed."""
+ERROR_REASON_UNKNOWN_MODEL: ErrorReason.ValueType  # 21
+"""No model of this name or version is served."""
 global___ErrorReason = ErrorReason
 
 @typing.final

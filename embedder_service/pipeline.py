@@ -1,0 +1,119 @@
+"""Photos of one call -> vectors: admission, decoding, batches. Each face of the service asks it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+
+from embedder_service.batcher import Batcher, Places
+from embedder_service.budget import ByteBudget
+from embedder_service.images import Pixels
+from embedder_service.pending import Embedded, Vectors, give_up
+from embedder_service.reader import Photo, Reader
+from lookalike_kit.errors import ServiceError, reason_name
+
+Squares = list[Pixels] | ServiceError
+_NOTHING = Embedded(np.empty((0, 0), np.float32), 0.0, 0.0)
+
+
+def any_may_fail(read: Sequence[Squares]) -> None:
+    """Whatever could be read is embedded."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """For each photo its vectors, float32 [squares, d], or why it has none; and the time taken."""
+
+    photos: list[Vectors | ServiceError]
+    decode_seconds: float
+    queue_seconds: float
+    forward_seconds: float
+
+
+class Pipeline:
+    """One replica's. `count_image` is told "ok" or the reason, for every image."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        batcher: Batcher,
+        budget: ByteBudget,
+        count_image: Callable[[str], None],
+    ) -> None:
+        self._reader = reader
+        self._batcher = batcher
+        self._budget = budget
+        self._count_image = count_image
+
+    def embed(
+        self,
+        photos: Sequence[Photo],
+        bulk: bool,
+        context: grpc.ServicerContext,
+        accept: Callable[[Sequence[Squares]], None] = any_may_fail,
+    ) -> Answer:
+        """Answers on the caller's thread, by the call's deadline and as long as it lasts.
+
+        `accept` sees what was read, and may raise to end the call before the device has it.
+        Raises Overloaded, DeadlineTooShort, ShuttingDown, DeviceFailed, CallerGone, ForwardFailed.
+        """
+        squares = sum(photo.squares for photo in photos)
+        reading_seconds = self._reader.seconds_until_read(len(photos))
+        with (
+            self._budget.hold(sum(len(photo.content) for photo in photos)),
+            self._batcher.reserve(squares, _deadline(context), bulk, reading_seconds) as places,
+        ):
+            began = time.perf_counter()
+            read = self._reader.read(photos)
+            decode_seconds = time.perf_counter() - began
+            self._count_errors(read)
+            accept(read)
+            embedded = _embed(_pixels(read), places, context)
+        return Answer(
+            photos=list(self._shared_out(read, embedded.vectors)),
+            decode_seconds=decode_seconds,
+            queue_seconds=embedded.queue_seconds,
+            forward_seconds=embedded.forward_seconds,
+        )
+
+    def _count_errors(self, read: Sequence[Squares]) -> None:
+        for squares in read:
+            if isinstance(squares, ServiceError):
+                self._count_image(reason_name(squares.reason).lower())
+
+    def _shared_out(
+        self, read: Sequence[Squares], vectors: Vectors
+    ) -> Iterator[Vectors | ServiceError]:
+        row = 0
+        for squares in read:
+            if isinstance(squares, ServiceError):
+                yield squares
+                continue
+            self._count_image("ok")
+            yield vectors[row : row + len(squares)]
+            row += len(squares)
+
+
+def _embed(pixels: Sequence[Pixels], places: Places, context: grpc.ServicerContext) -> Embedded:
+    if not pixels:
+        return _NOTHING
+    future = places.submit(pixels)
+    if not context.add_callback(lambda: give_up(future)):
+        give_up(future)  # the call ended before the callback was there
+    return future.result()
+
+
+def _deadline(context: grpc.ServicerContext) -> float | None:
+    """On the batcher's clock."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+def _pixels(read: Sequence[Squares]) -> list[Pixels]:
+    return [
+        square for squares in read if not isinstance(squares, ServiceError) for square in squares
+    ]
