@@ -18,9 +18,10 @@ from lookalike_kit import calls
 from search_service import choose
 from search_service.answer import Answer, Hit, PhotoHit, Stages
 from search_service.choose import Copies
-from search_service.engines import Mask, Rows, Vectors
+from search_service.engines import Rows, Vectors
 from search_service.engines.exact import ROUNDING, nearest_rows
-from search_service.filters import allowed_items, equals_any
+from search_service.filtered import Filtered
+from search_service.filters import equals_any
 from search_service.manifest import Manifest
 from search_service.plan import Plan, first_plan
 from search_service.probe import Probe, Prober
@@ -49,6 +50,7 @@ class Generation:
         self.manifest = manifest
         self.sha256 = sha256
         self.segments = segments
+        self._filtered = Filtered(segments, manifest)
 
     @classmethod
     def open(
@@ -77,7 +79,7 @@ class Generation:
         prober = Prober(self.segments, self.manifest, rules.excluded)
         probes = [prober.probe(target) for target in targets]
         begun = perf_counter_ns()
-        allowed = self._allowed(options)
+        allowed = self._filtered.rows(options.filters) if options.filters else None
         stages.filter += perf_counter_ns() - begun
         plan = first_plan(self.manifest.index, self.segments, rules, allowed)
         begun = perf_counter_ns()
@@ -95,13 +97,6 @@ class Generation:
             effort=plan.looks[0].effort if plan.looks else 0,
             stages=stages,
         )
-
-    def _allowed(self, options: Options) -> Mask | None:
-        """The rows that fulfil the filters; None: all."""
-        if not options.filters:
-            return None
-        items = allowed_items(self.segments, self.manifest, options.filters)
-        return self.segments.rows_of_items(items)
 
     def _candidates(self, queries: Vectors, plan: Plan) -> list[Rows]:
         if plan.is_exact:

@@ -7,12 +7,15 @@ import numpy as np
 
 from search_service.engines import Look, Mask
 from search_service.errors import RecallNotReached
+from search_service.filtered import Allowed
 from search_service.manifest import EffortPoint
 from search_service.rules import Rules
 from search_service.segments import Segments
 
 # Gathering a row that a filter leaves and comparing it, a float; measured in docs/decisions.md.
 _SCAN_MICROS = 0.001
+# The rows that ten hits take, as the builder measured: one for an item that is left out.
+_MEASURED = 11
 # Caps and copies leave out some of the nearest: so many times as many are looked at from the start.
 _SUPPLY = 4
 
@@ -51,12 +54,11 @@ class Plan:
         return replace(self, allowed=allowed, available=available, count=min(self.count, available))
 
 
-def first_plan(index: str, segments: Segments, rules: Rules, allowed: Mask | None) -> Plan:
-    """The least that is likely to do. allowed: rows that fulfil the filters; None: no filter."""
+def first_plan(index: str, segments: Segments, rules: Rules, allowed: Allowed | None) -> Plan:
+    """The least that is likely to do. allowed: by the filters; None: there are none."""
     rows, available = segments.live_rows, segments.live_row_count
     if allowed is not None:
-        rows = allowed if rows is None else allowed & rows
-        available = int(np.count_nonzero(rows))
+        rows, available = allowed.rows, allowed.count
     needs = _needs(segments, rules, available)
     scan = Plan(rows, available, (), needs.rows + needs.left_out + 10)
     if segments.parts[0].about.engine == "exact" or rules.options.recall == 1.0:
@@ -78,6 +80,7 @@ def first_plan(index: str, segments: Segments, rules: Rules, allowed: Mask | Non
 class _Needs:
     """What an answer takes of the engines."""
 
+    items: int  # more than are wanted, where some may not be taken
     rows: int  # photos that are likely to hold the items wanted
     left_out: int  # photos of items left out, which may be among the nearest
     thinned: float  # rows over those allowed, which are spread evenly over all
@@ -86,10 +89,11 @@ class _Needs:
         """point: None for a segment whose vectors are all compared."""
         if point is None:
             return Look(round((2 * self.rows + self.left_out) * self.thinned), 0)
-        depth = max(point.depth, 2 * self.rows + point.depth // 2) + self.left_out
-        # Neighbours further out need more of the engine, but less than in proportion: they stand
-        # together.
-        effort = point.effort * math.sqrt(depth / point.depth) * self.thinned
+        # The curve is of ten neighbours. Those further out take more of the engine, but less than
+        # in proportion, because they stand together (docs/decisions.md).
+        depth = point.depth * math.sqrt(max(1, self.rows / _MEASURED)) + self.left_out
+        depth += max(0, self.rows - _MEASURED) + 2 * max(0, self.items - _MEASURED)
+        effort = point.effort * (depth / point.depth) ** 0.6 * self.thinned
         return Look(round(depth * self.thinned), round(effort))
 
 
@@ -102,6 +106,7 @@ def _needs(segments: Segments, rules: Rules, available: int) -> _Needs:
     photos_each = segments.row_numbers / segments.item_numbers
     items = rules.wanted * (_SUPPLY if rules.chooses else 1) + 1
     return _Needs(
+        items=items,
         rows=round(items * photos_each),
         left_out=round(len(rules.excluded) * photos_each),
         thinned=segments.row_numbers / max(available, 1),

@@ -75,8 +75,8 @@ class Segments:
         )
 
     def rows_of_items(self, items: Mask) -> Mask:
-        """The rows of the items for which this is true."""
-        return np.repeat(items, np.diff(self.first_rows, append=self.row_numbers))
+        """The rows of the items for which this is true: an array of the caller's own."""
+        return items.copy() if self._items_of_rows is None else items[self._items_of_rows]
 
     def by_id(self, rows: Rows) -> Rows:
         """These ascending rows in the order of their items' ids."""

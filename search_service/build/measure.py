@@ -1,5 +1,7 @@
 """Which effort of an engine reaches which recall, in which time: by the golden queries."""
 
+import math
+from collections.abc import Callable
 from math import inf
 from time import perf_counter
 from typing import Final
@@ -17,7 +19,10 @@ _FIRST_EFFORTS: Final = {"annoy": 200, "graph": 16}
 _COARSE, _FINE, _FINE_FROM = 2.0, 1.4, 0.8
 _LEAST_GAIN = 0.0005
 _TIMED_QUERIES = 200
-_ENOUGH = 0.99  # the highest recall that a caller may ask for
+# What callers may ask for; there the steps are halved so often.
+_ASKED = (0.90, 0.95, 0.99)
+_ENOUGH = _ASKED[-1]
+_HALVINGS = 2
 # A candidate list is cut where it costs less recall than the queries can tell.
 _DEPTH_LOSS = 0.001
 
@@ -29,6 +34,15 @@ def measure(
 
     It ends at the recall that callers may ask for, or once a query takes more than `most_micros`.
     """
+    points = _climbed(vectors, golden, engine, most_micros)
+    for recall in _ASKED:
+        points = _refined(points, recall, lambda effort: _point(vectors, golden, engine, effort))
+    return tuple(points)
+
+
+def _climbed(
+    vectors: Vectors, golden: GoldenQueries, engine: Engine, most_micros: float
+) -> list[EffortPoint]:
     points = [_point(vectors, golden, engine, _FIRST_EFFORTS[engine.name])]
     while points[-1].sure_recall < _ENOUGH and points[-1].effort < 2 * len(vectors):
         step = _COARSE if points[-1].recall < _FINE_FROM else _FINE
@@ -40,7 +54,26 @@ def measure(
             break
         if gain < _LEAST_GAIN:
             break  # the projection, not the effort, is what limits it
-    return tuple(points)
+    return points
+
+
+def _refined(
+    points: list[EffortPoint], recall: float, measured: Callable[[int], EffortPoint]
+) -> list[EffortPoint]:
+    """With points between the last that misses a recall and the first that reaches it."""
+    for _ in range(_HALVINGS):
+        at = next((i for i, point in enumerate(points) if point.sure_recall >= recall), 0)
+        if not at:
+            return points
+        below, above = points[at - 1 : at + 1]
+        effort = round(math.sqrt(below.effort * above.effort))
+        if not below.effort < effort < above.effort:
+            return points
+        point = measured(effort)
+        if not below.recall < point.recall < above.recall:
+            return points
+        points = [*points[:at], point, *points[at:]]
+    return points
 
 
 def micros(vectors: Vectors, queries: Vectors, engine: Engine, depth: int, effort: int) -> float:

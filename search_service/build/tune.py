@@ -35,9 +35,14 @@ class Choice:
         return self.efforts[-1].sure_recall >= recall
 
     def micros(self, recall: float) -> float:
-        """The time of a query at a recall; infinite where it is not reached."""
-        reached = [point.micros for point in self.efforts if point.sure_recall >= recall]
-        return min(reached, default=inf)
+        """The time of a query at a recall, between the points; infinite where it is not reached."""
+        at = next((i for i, p in enumerate(self.efforts) if p.sure_recall >= recall), None)
+        if at is None:
+            return inf
+        above, below = self.efforts[at], self.efforts[max(0, at - 1)]
+        gain = above.sure_recall - below.sure_recall
+        share = (recall - below.sure_recall) / gain if gain > 0 else 1.0
+        return float(below.micros * (above.micros / below.micros) ** share)
 
     def cost(self, recall: float) -> tuple[float, float]:
         """What to make small: the time of a query at a recall, or else how far it stays below."""

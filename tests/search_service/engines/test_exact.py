@@ -39,3 +39,21 @@ def test_only_allowed_rows_are_found():
     assert all(len(rows) == 20 and allowed[rows].all() for rows in found)
     nothing = exact.nearest_rows(vectors, queries, 20, np.zeros(1000, np.bool_))
     assert [len(rows) for rows in nothing] == [0, 0]
+
+
+@pytest.mark.parametrize("spread", ["even", "rising", "few values", "one high"])
+def test_the_highest_scores_are_found_however_they_are_spread(spread):
+    generator = np.random.default_rng(2)
+    scores = {
+        "even": generator.normal(size=20_000),
+        "rising": np.linspace(-1, 1, 20_000),
+        "few values": generator.integers(0, 3, 20_000),
+        "one high": np.where(np.arange(20_000) == 77, 1, 0),
+    }[spread].astype(np.float32)
+
+    for count in (1, 10, 300, 19_999):
+        places, best = exact._top(scores, count)
+
+        assert len(set(places.tolist())) == count
+        assert np.array_equal(best, scores[places])
+        assert np.array_equal(np.sort(best), np.sort(scores)[-count:])
