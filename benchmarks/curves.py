@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+from lookalike_cli.curves import spread
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -29,8 +30,9 @@ class Curve:
 def draw(curves: Sequence[Curve], title: str, folder: Path, name: str) -> None:
     """Writes curves-<name>.png: how much is missed on x, halved again and again towards none."""
     mpl.rcParams["font.size"] = 10
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
     axes = figure.add_subplot()
+    names: list[tuple[float, str, str]] = []
     for curve, colour in zip(curves, _COLOURS, strict=True):
         points = [
             (1 - recall, speed)
@@ -39,14 +41,11 @@ def draw(curves: Sequence[Curve], title: str, folder: Path, name: str) -> None:
         ]
         missed, speeds = zip(*points, strict=True)
         axes.plot(missed, speeds, "o-", color=colour, markersize=3.5, linewidth=1.6)
-        axes.annotate(
-            curve.name.replace(" over ", "\nover "),
-            (missed[-1], speeds[-1]),
-            xytext=(7, 0),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-            annotation_clip=False,
+        names.append((speeds[-1], curve.name, colour))
+    heights = spread([speed for speed, _, _ in names])
+    for height, (_, engine, colour) in zip(heights, sorted(names), strict=True):
+        axes.text(
+            1.012, height, engine, color=colour, va="center", transform=axes.get_yaxis_transform()
         )
     axes.set(xscale="log", yscale="log", xlabel="recall@10", ylabel="queries a second, one thread")
     axes.set_xlim(1 - _LEAST_RECALL, 0.002)

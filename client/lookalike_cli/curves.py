@@ -38,7 +38,9 @@ def draw(found: Survey, out: Path) -> None:
     least = min(point.recall for choice in found.tried for point in choice.efforts)
     axes.set_xlim(max(_LEAST_RECALL, least) - 0.005, 1.0)
     axes.text(target, 1.01, f"{target} ", transform=axes.get_xaxis_transform(), ha="center")
-    for height, (speed, name, colour) in zip(_spread(names), sorted(names), strict=True):
+    for height, (speed, name, colour) in zip(
+        spread([speed for speed, _, _ in names]), sorted(names), strict=True
+    ):
         axes.annotate(
             name,
             (1.0, speed),
@@ -57,9 +59,9 @@ def draw(found: Survey, out: Path) -> None:
     figure.savefig(out)
 
 
-def _spread(names: Sequence[tuple[float, str, str]]) -> list[float]:
-    """Heights for names, in their order, far enough apart to be read."""
+def spread(speeds: Sequence[float]) -> list[float]:
+    """Heights for names, ascending as the speeds they stand for, far enough apart to be read."""
     heights: list[float] = []
-    for speed, _, _ in sorted(names):
+    for speed in sorted(speeds):
         heights.append(max(speed, heights[-1] * _APART) if heights else speed)
     return heights
