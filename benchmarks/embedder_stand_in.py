@@ -11,26 +11,17 @@ import time
 
 import numpy as np
 from lookalike.embedder.v1 import embedder_pb2 as pb
-from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
-from prometheus_client import CollectorRegistry
 
-from embedder_service.batcher import Batcher
-from embedder_service.budget import ByteBudget
 from embedder_service.config import PREFIX, EmbedderConfig
-from embedder_service.images import Limits, Pixels
-from embedder_service.metrics import EmbedderMetrics
+from embedder_service.images import Pixels
 from embedder_service.pace import Pace
 from embedder_service.pending import Vectors
-from embedder_service.pipeline import Pipeline
-from embedder_service.reader import Reader
-from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
+from embedder_service.wiring import Embedder, Loaded
 from lookalike_kit import config as settings
 from lookalike_kit import logs
-from lookalike_kit.server import Registration, Server
 
 DIMENSION = 512
-SERVICE = "lookalike.embedder.v1.EmbedderService"
 
 
 def main() -> None:
@@ -44,26 +35,9 @@ def main() -> None:
         time.sleep(max(0.0, seconds * len(images) - (time.perf_counter() - began)))
         return means.astype(np.float32)
 
-    registry = CollectorRegistry()
-    metrics = EmbedderMetrics(registry)
     pace = Pace(seconds, seconds * config.max_batch, config.max_batch)
-    batcher = Batcher(embed, pace, config.max_queue_images, metrics)
-    metrics.follow_queue(batcher.waiting)
-    limits = Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
-    cores = len(os.sched_getaffinity(0))
-    reader = Reader(Preprocessing(resize=232, crop=224), limits, cores, metrics.decoded)
-    info = pb.GetInfoResponse(space_id="5" * 64, dimension=DIMENSION)
-    pipeline = Pipeline(reader, batcher, ByteBudget(config.max_held_bytes), metrics.image)
-    servicer = EmbedderServicer(pipeline, info)
-    registration = Registration(
-        SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
-    )
-    server = Server(config, "embedder", registry, [registration])
-    batcher.start()
-    server.start()
-    server.set_ready(True)
-    server.run_until_signal()
-    batcher.stop()
+    info = pb.GetInfoResponse(space_id="5" * 64, dimension=DIMENSION, max_images_per_call=64)
+    Embedder(config, Loaded(embed, pace, Preprocessing(resize=232, crop=224), info)).run()
 
 
 if __name__ == "__main__":

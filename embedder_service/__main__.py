@@ -26,9 +26,10 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         # Pillow warns of broken EXIF; a stranger's file must not write this process's log.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         # Importing torch and torchvision takes 8 s: a mistyped variable need not wait for it.
+        from embedder_service.loading import load
         from embedder_service.wiring import Embedder
 
-        Embedder(config).run()
+        Embedder(config, load(config)).run()
     except (ConfigError, ModelError) as error:
         sys.stderr.write(f"embedder_service cannot start: {error}\n")
         return 2

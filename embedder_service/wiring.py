@@ -1,50 +1,55 @@
-"""Model -> batcher -> servicer -> server: one embedder. Knows everyone."""
+"""What serves -> batcher -> pipeline -> both faces -> server: one embedder. Needs no torch."""
 
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
+from dataclasses import dataclass
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from prometheus_client import CollectorRegistry
 
-from embedder_service import checkpoint, golden, images
+from embedder_service import images
 from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
-from embedder_service.checkpoint import Checkpoint
 from embedder_service.config import EmbedderConfig
-from embedder_service.devices.choice import Chosen, choose
 from embedder_service.inference_servicer import InferenceServicer
 from embedder_service.metrics import EmbedderMetrics
+from embedder_service.pace import Pace
+from embedder_service.passes import Embed
 from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
-from embedder_service.servicer import MAX_IMAGES, EmbedderServicer
-from lookalike_kit import logs
+from embedder_service.servicer import EmbedderServicer
+from embedder_service.spec import Preprocessing
 from lookalike_kit.server import Registration, Server
 
 SERVICE = "lookalike.embedder.v1.EmbedderService"
 INFERENCE = "inference.GRPCInferenceService"
 
-log = logs.get(__name__)
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model on its device, warmed up and compared with its golden photos."""
+
+    embed: Embed
+    pace: Pace
+    preprocessing: Preprocessing
+    info: pb.GetInfoResponse
+    golden_cosine: float = 1.0
+    golden_error: float = 0.0
 
 
 class Embedder:
-    """One embedder, wired but not serving. Raises ModelError, ConfigError."""
+    """One embedder, wired but not serving."""
 
-    def __init__(self, config: EmbedderConfig) -> None:
-        registry = CollectorRegistry()
-        metrics = EmbedderMetrics(registry)
-        model = checkpoint.load(config.model)
-        chosen = choose(model, config)
-        info = _info(config, model, chosen)
-        metrics.describe(_labels(info), chosen.agreement.cosine, chosen.agreement.error)
-        _log_ready(info, chosen.agreement)
-
+    def __init__(self, config: EmbedderConfig, model: Loaded) -> None:
+        self.registry = CollectorRegistry()
+        metrics = EmbedderMetrics(self.registry)
+        metrics.describe(labels(model.info), model.golden_cosine, model.golden_error)
         self.batcher = Batcher(
-            chosen.device.embed,
-            chosen.pace,
+            model.embed,
+            model.pace,
             config.max_queue_images,
             metrics,
             stuck_seconds=config.stuck_seconds,
@@ -53,11 +58,11 @@ class Embedder:
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         cores = len(os.sched_getaffinity(0))
-        reader = Reader(model.spec.preprocessing, limits, cores, metrics.decoded)
+        reader = Reader(model.preprocessing, limits, cores, metrics.decoded)
         budget = ByteBudget(config.max_held_bytes)
         pipeline = Pipeline(reader, self.batcher, budget, metrics.image)
-        embedder = EmbedderServicer(pipeline, info)
-        inference = InferenceServicer(pipeline, info, lambda: self.server.is_ready)
+        embedder = EmbedderServicer(pipeline, model.info)
+        inference = InferenceServicer(pipeline, model.info, lambda: self.server.is_ready)
         services = [
             Registration(
                 SERVICE, lambda to: pb_grpc.add_EmbedderServiceServicer_to_server(embedder, to)
@@ -67,7 +72,7 @@ class Embedder:
                 lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
             ),
         ]
-        self.server = Server(config, "embedder", registry, services)
+        self.server = Server(config, "embedder", self.registry, services)
 
     def run(self) -> None:
         """Serves until SIGTERM or SIGINT."""
@@ -79,27 +84,8 @@ class Embedder:
         self.batcher.stop()
 
 
-def _info(config: EmbedderConfig, model: Checkpoint, chosen: Chosen) -> pb.GetInfoResponse:
-    return pb.GetInfoResponse(
-        space_id=model.space_id,
-        dimension=model.spec.dimension,
-        architecture=model.spec.backbone,
-        layer=model.spec.layer,
-        image_side=model.spec.preprocessing.crop,
-        device=chosen.device.name,
-        engine=chosen.device.engine,
-        precision=chosen.device.precision,
-        artefact=chosen.artefact,
-        decoder=images.DECODER,
-        max_images_per_call=MAX_IMAGES,
-        max_image_bytes=config.max_image_bytes,
-        max_image_pixels=config.max_image_pixels,
-        max_batch=config.max_batch,
-        version=version("lookalike"),
-    )
-
-
-def _labels(info: pb.GetInfoResponse) -> dict[str, str]:
+def labels(info: pb.GetInfoResponse) -> dict[str, str]:
+    """What runs, in the words of metrics and logs."""
     names = (
         "space_id",
         "architecture",
@@ -111,13 +97,3 @@ def _labels(info: pb.GetInfoResponse) -> dict[str, str]:
         "version",
     )
     return {name: getattr(info, name) for name in names}
-
-
-def _log_ready(info: pb.GetInfoResponse, agreement: golden.Agreement) -> None:
-    say = log.warning if agreement.is_doubtful else log.info
-    say(
-        "model_checked",
-        **_labels(info),
-        golden_cosine=round(agreement.cosine, 6),
-        golden_error=round(agreement.error, 6),
-    )

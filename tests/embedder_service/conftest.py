@@ -19,17 +19,11 @@ from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
-from embedder_service.batcher import Batcher
-from embedder_service.budget import ByteBudget
-from embedder_service.images import Limits
-from embedder_service.inference_servicer import InferenceServicer
-from embedder_service.metrics import EmbedderMetrics
+from embedder_service.config import EmbedderConfig
 from embedder_service.pace import Pace
-from embedder_service.pipeline import Pipeline
-from embedder_service.reader import Reader
-from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import ModelSpec, Preprocessing
-from lookalike_kit.server import Registration, Server, ServerConfig
+from embedder_service.wiring import Embedder, Loaded
+from lookalike_kit.server import Server
 
 if TYPE_CHECKING:  # most tests here need no torch
     from embedder_service.model import EmbeddingModel
@@ -173,13 +167,7 @@ class Served:
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    registry = CollectorRegistry()
-    metrics = EmbedderMetrics(registry)
     model = Quarters()
-    batcher = Batcher(model.embed, Pace(1.0, 2.0, max_batch=8), 16, metrics)
-    metrics.follow_queue(batcher.waiting)
-    limits = Limits(max_bytes=1 << 20, max_pixels=1_000_000)
-    reader = Reader(SMALL, limits, 2, metrics.decoded)
     info = pb.GetInfoResponse(
         space_id="5" * 64,
         dimension=model.dimension,
@@ -187,35 +175,25 @@ def served() -> Iterator[Served]:
         max_images_per_call=64,
         version="1.2.3",
     )
-    pipeline = Pipeline(reader, batcher, ByteBudget(4 << 20), metrics.image)
-    embedder = EmbedderServicer(pipeline, info)
-    inference = InferenceServicer(pipeline, info, lambda: server.is_ready)
-    server = Server(
-        ServerConfig(
-            address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
-            max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=5,
-        ),
-        "embedder",
-        registry,
-        [
-            Registration(
-                "lookalike.embedder.v1.EmbedderService",
-                lambda to: pb_grpc.add_EmbedderServiceServicer_to_server(embedder, to),
-            ),
-            Registration(
-                "inference.GRPCInferenceService",
-                lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
-            ),
-        ],
+    config = EmbedderConfig(
+        model=Path("unused"), max_batch=8, max_queue_images=16, threads=16, max_waiting=64,
+        max_image_bytes=1 << 20, max_image_pixels=1_000_000, max_held_bytes=4 << 20,
+        address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
+        max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=5,
     )  # fmt: skip
-    batcher.start()
-    address = server.start().address
+    embedder = Embedder(config, Loaded(model.embed, Pace(1.0, 2.0, max_batch=8), SMALL, info))
+    embedder.batcher.start()
+    address = embedder.server.start().address
     with grpc.insecure_channel(address) as channel:
-        stubs = (
-            pb_grpc.EmbedderServiceStub(channel),
-            inference_grpc.GRPCInferenceServiceStub(channel),
+        yield Served(
+            stub=pb_grpc.EmbedderServiceStub(channel),
+            inference=inference_grpc.GRPCInferenceServiceStub(channel),
+            model=model,
+            registry=embedder.registry,
+            info=info,
+            server=embedder.server,
+            address=address,
         )
-        yield Served(*stubs, model, registry, info, server, address)
     model.free.set()
-    server.stop()
-    batcher.stop()
+    embedder.server.stop()
+    embedder.batcher.stop()

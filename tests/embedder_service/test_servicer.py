@@ -311,20 +311,6 @@ def test_a_model_that_fails_is_an_internal_error_without_its_words(served, pictu
     assert len(served.stub.Embed(request(content)).results) == 1
 
 
-def test_a_model_that_fails_again_sends_callers_elsewhere(served, picture, encode):
-    content = encode(picture, "JPEG")
-    served.model.fails = True
-    errors = []
-    for _ in range(3):
-        with pytest.raises(grpc.RpcError) as error:
-            served.stub.Embed(request(content))
-        errors.append((error.value.code().name, served.refusal(error.value).reason))
-
-    assert errors == [("INTERNAL", "INTERNAL")] + [("UNAVAILABLE", "DEVICE_FAILED")] * 2
-    assert served.metric("device_trouble_total", kind="error") == 2
-    assert served.metric("device_trouble_total", kind="lost") == 1
-
-
 def test_regions_count_as_images_before_they_are_read(served, picture, encode):
     halves = [pb.Region(right=1, bottom=0.5), pb.Region(top=0.5, right=1, bottom=1)]
     image = pb.Image(content=encode(picture, "PNG"), regions=halves)

@@ -32,20 +32,20 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(model_folder) -> Iterator[Served]:
+    from embedder_service.loading import load
     from embedder_service.wiring import Embedder
 
-    embedder = Embedder(
-        EmbedderConfig(
-            model=model_folder,
-            device="cpu",
-            engine="eager",
-            precision="float32",
-            max_batch=16,
-            address="127.0.0.1:0",
-            admin_address="127.0.0.1:0",
-            metrics_address="127.0.0.1:0",
-        )
+    config = EmbedderConfig(
+        model=model_folder,
+        device="cpu",
+        engine="eager",
+        precision="float32",
+        max_batch=16,
+        address="127.0.0.1:0",
+        admin_address="127.0.0.1:0",
+        metrics_address="127.0.0.1:0",
     )
+    embedder = Embedder(config, load(config))
     embedder.batcher.start()
     addresses = embedder.server.start()
     with grpc.insecure_channel(addresses.address) as channel:

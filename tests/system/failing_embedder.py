@@ -1,63 +1,41 @@
-"""An embedder without torch, wired over a device that fails as its first argument says.
+"""A real embedder, wired and configured as any other, over a device that fails by what it sees.
 
-Images are answered until one is white. python failing_embedder.py lost|hang
+A picture of 255 loses the device, one of 254 hangs it, one of 253 fails its batch; and the device
+has memory for two pictures. Vectors are the picture's shade. `python failing_embedder.py`.
 """
 
 import ctypes
-import sys
+import os
 
 import numpy as np
 from lookalike.embedder.v1 import embedder_pb2 as pb
-from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
-from prometheus_client import CollectorRegistry
 
-from embedder_service.batcher import Batcher
-from embedder_service.budget import ByteBudget
-from embedder_service.images import Limits
-from embedder_service.metrics import EmbedderMetrics
+from embedder_service.config import PREFIX, EmbedderConfig
 from embedder_service.pace import Pace
-from embedder_service.pipeline import Pipeline
-from embedder_service.reader import Reader
-from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
-from lookalike_kit import logs
-from lookalike_kit.server import Registration, Server, ServerConfig
-
-SERVICE = "lookalike.embedder.v1.EmbedderService"
+from embedder_service.wiring import Embedder, Loaded
+from lookalike_kit import config, logs
 
 
 def embed(images: np.ndarray) -> np.ndarray:
-    if (images == 255).all(axis=(1, 2, 3)).any():
-        if sys.argv[1] == "hang":
-            ctypes.CDLL(None).pause()  # in C, for ever
+    shades = images[:, 0, 0, 0]
+    if 255 in shades:
         raise RuntimeError("CUDA error: device-side assert triggered")
-    return np.ones((len(images), 4), np.float32)
+    if 254 in shades:
+        ctypes.CDLL(None).pause()  # in C, for ever
+    if 253 in shades:
+        raise RuntimeError("a kernel that fails")
+    if len(images) > 2:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    return np.array([[shade, 1] for shade in shades], np.float32)
 
 
 def main() -> None:
-    logs.configure("info", "embedder")
-    registry = CollectorRegistry()
-    metrics = EmbedderMetrics(registry)
-    pace = Pace(0.001, 0.001, max_batch=1)
-    batcher = Batcher(
-        embed, pace, 256, metrics, stuck_seconds=0.3, on_lost=lambda: server.abandon()
-    )
-    reader = Reader(Preprocessing(resize=32, crop=32), Limits(), 2, metrics.decoded)
-    info = pb.GetInfoResponse(space_id="5" * 64, dimension=4)
-    pipeline = Pipeline(reader, batcher, ByteBudget(1 << 28), metrics.image)
-    servicer = EmbedderServicer(pipeline, info)
-    registration = Registration(
-        SERVICE, lambda server: pb_grpc.add_EmbedderServiceServicer_to_server(servicer, server)
-    )
-    config = ServerConfig(
-        address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0"
-    )
-    server = Server(config, "embedder", registry, [registration])
-    batcher.start()
-    server.start()
-    server.set_ready(True)
-    server.run_until_signal()
-    batcher.stop()
+    settings = config.read(EmbedderConfig, PREFIX, os.environ)
+    logs.configure(settings.log_level, "embedder")
+    info = pb.GetInfoResponse(space_id="5" * 64, dimension=2, max_images_per_call=64)
+    pace = Pace(0.001, 0.001, settings.max_batch)
+    Embedder(settings, Loaded(embed, pace, Preprocessing(resize=32, crop=32), info)).run()
 
 
 if __name__ == "__main__":

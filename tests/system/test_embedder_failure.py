@@ -1,14 +1,17 @@
-"""What becomes of a real process when its device fails."""
+"""What becomes of a real process, wired as any other, when its device fails."""
 
 import io
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -19,6 +22,11 @@ from PIL import Image
 SCRIPT = Path(__file__).parent / "failing_embedder.py"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SETTINGS = {
+    **dict.fromkeys(("ADDRESS", "ADMIN_ADDRESS", "METRICS_ADDRESS"), "127.0.0.1:0"),
+    "MODEL": "unused",
+    "STUCK_SECONDS": "0.3",
+}
 
 
 class Failing:
@@ -35,27 +43,33 @@ class Failing:
         self.stub = pb_grpc.EmbedderServiceStub(channel)
         health = health_pb2_grpc.HealthStub(admin)
         self.health = health.Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        self._metrics = f"http://{serving['metrics_address']}/metrics"
 
-    def embed(self, shade: int) -> "grpc.CallFuture[pb.EmbedResponse]":
-        file = io.BytesIO()
-        Image.new("RGB", (32, 32), (shade,) * 3).save(file, "PNG")
-        request = pb.EmbedRequest(images=[pb.Image(content=file.getvalue())])
-        return self.stub.Embed.future(request, timeout=60)
+    def embed(self, *shades: int) -> "grpc.CallFuture[pb.EmbedResponse]":
+        images = [pb.Image(content=picture(shade)) for shade in shades]
+        return self.stub.Embed.future(pb.EmbedRequest(images=images), timeout=60)
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(self._metrics) as page:
+            return page.read().decode()
 
 
 @pytest.fixture
-def failing() -> Iterator[Callable[[str], Failing]]:
+def failing() -> Iterator[Failing]:
+    named = {f"LOOKALIKE_EMBEDDER_{name}": value for name, value in SETTINGS.items()}
     with ExitStack() as stack:
+        process = subprocess.Popen(
+            [sys.executable, SCRIPT], env={**os.environ, **named}, stderr=subprocess.PIPE, text=True
+        )
+        stack.callback(process.communicate)
+        stack.callback(process.kill)
+        yield Failing(process, stack)
 
-        def started(how: str) -> Failing:
-            process = subprocess.Popen(
-                [sys.executable, SCRIPT, how], stderr=subprocess.PIPE, text=True
-            )
-            stack.callback(process.communicate)
-            stack.callback(process.kill)
-            return Failing(process, stack)
 
-        yield started
+def picture(shade: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), (shade,) * 3).save(file, "PNG")
+    return file.getvalue()
 
 
 def reason(call: grpc.Call) -> str:
@@ -66,21 +80,40 @@ def reason(call: grpc.Call) -> str:
     return info.reason
 
 
-@pytest.mark.parametrize("how", ["lost", "hang"])
-def test_a_failed_device_is_not_serving_at_once_and_the_process_ends(failing, how):
-    embedder = failing(how)
-    assert next(embedder.health).status == SERVING
-    assert len(embedder.embed(0).result().results) == 1
+@pytest.mark.parametrize("failing_shade", [255, 254], ids=["lost", "hangs"])
+def test_a_failed_device_is_not_serving_at_once_and_the_process_ends(failing, failing_shade):
+    assert next(failing.health).status == SERVING
+    assert len(failing.embed(0).result().results) == 1
 
-    calls = [embedder.embed(255), *(embedder.embed(0) for _ in range(20))]
+    calls = [failing.embed(failing_shade), *(failing.embed(0) for _ in range(20))]
     codes = [call.code() for call in calls]
-    assert next(embedder.health).status == NOT_SERVING
-    _, log = embedder.process.communicate(timeout=60)
+    assert next(failing.health).status == NOT_SERVING
+    _, log = failing.process.communicate(timeout=60)
 
     assert codes[0] is grpc.StatusCode.UNAVAILABLE
     assert reason(calls[0]) == "DEVICE_FAILED"
     # CANCELLED is gRPC's word for what comes when the port is about to close.
     assert {code.name for code in codes} <= {"UNAVAILABLE", "OK", "CANCELLED"}
-    assert embedder.process.returncode == 1
+    assert failing.process.returncode == 1
     events = [json.loads(line)["event"] for line in log.splitlines()]
     assert events[-2:] == ["device_lost", "abandoned"]
+
+
+def test_a_device_that_fails_twice_in_a_row_ends_the_process_but_once_does_not(failing):
+    assert next(failing.health).status == SERVING
+
+    codes = [failing.embed(shade).code().name for shade in (253, 0, 253, 253)]
+    assert next(failing.health).status == NOT_SERVING
+    failing.process.communicate(timeout=60)
+
+    assert codes == ["INTERNAL", "OK", "INTERNAL", "UNAVAILABLE"]
+    assert failing.process.returncode == 1
+
+
+def test_where_memory_runs_out_every_call_of_the_batch_is_answered_all_the_same(failing):
+    answer = failing.embed(*range(10)).result()
+
+    vectors = [np.frombuffer(result.embeddings[0].values, "<f4") for result in answer.results]
+    assert [vector[0] for vector in vectors] == list(range(10))
+    assert 'device_trouble_total{kind="out_of_memory"}' in failing.metrics()
+    assert next(failing.health).status == SERVING
