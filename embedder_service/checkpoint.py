@@ -1,7 +1,7 @@
 """A model folder, models/<space_id>/: weights, specification, golden photos, model card.
 
     model.safetensors   every tensor; its metadata carries the specification
-    model.json          schema, space_id, specification, scores
+    model.json          schema, space_id, created, specification, scores
     golden/00.jpg ...   photos as they came; golden.npy: their vectors, float32 [n, dimension]
     README.md           the model card
 
@@ -15,6 +15,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def _description(space: str, spec: ModelSpec, scores: Mapping[str, float]) -> st
         {
             "schema": SCHEMA,
             "space_id": space,
+            "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "specification": asdict(spec),
             "scores": dict(scores),
         },

@@ -140,9 +140,9 @@ def _embedding(spec: ModelSpec, channels: int) -> nn.Module:
 
 
 def _classifier(spec: ModelSpec) -> nn.Module | None:
-    if not spec.classes or spec.head == "pooling":
+    if not spec.classes:
         return None
-    if spec.head == "retrieval":
+    if spec.head in ("retrieval", "pooling"):
         return nn.Linear(spec.dimension, len(spec.classes), bias=False)
     return nn.Sequential(
         nn.ReLU(),

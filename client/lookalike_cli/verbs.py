@@ -23,8 +23,11 @@ class Verb:
 VERBS = {
     "demo": Verb("lookalike_cli.demo", "demo", "The whole story, from drawing photos to a report."),
     "embed": Verb("lookalike_cli.embed", "cli", "Turn photos into vectors, ready to be indexed."),
+    "finetune": Verb(
+        "embedder_service.training.command", "train", "Teach a model on one's own photos."
+    ),
     "index": Verb("lookalike_cli.index", "search", "Build, publish and roll back indexes."),
-    "model": Verb("lookalike_cli.model", "openvino,train", "Make a model ready for a machine."),
+    "model": Verb("lookalike_cli.model", "openvino,train", "Publish, list and compile models."),
     "search": Verb("lookalike_cli.search", "cli", "Find what looks like a photo or an item."),
     "status": Verb("lookalike_cli.status", "cli", "What every replica serves, on one screen."),
     "up": Verb(

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
-from torch import Tensor
 
 from embedder_service.model import EmbeddingModel
+from embedder_service.spec import ModelError
+from embedder_service.training.batches import batches, drawn_from, expect_shares
 from embedder_service.training.data import Catalogue
-from embedder_service.training.learner import Learner, Say
+from embedder_service.training.epochs import Epoch, OnEpoch, OnStep, best_of, is_spent
+from embedder_service.training.judge import judge, mean_of
+from embedder_service.training.keeper import NOWHERE, Keeper
+from embedder_service.training.learner import Learner
 from embedder_service.training.photos import Photos
 from embedder_service.training.recipes import RECIPES, Labels
 from embedder_service.training.settings import FinetuneSettings
+from embedder_service.training.starting import Say
+from embedder_service.training.team import ALONE, Team
 
 __all__ = ["Epoch", "FinetuneSettings", "OnEpoch", "OnStep", "Say", "estimate_minutes", "finetune"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One line of the training's table.
-
-    `top_1` and `top_3` are shares of validation photos whose class leads, or is in the first three.
-    `item_recall_at_1`: how often a validation photo's nearest, among one training photo of each
-    item, is of its own item. None where the catalogue has no such labels.
-    """
-
-    number: int
-    epochs: int
-    train_loss: float
-    valid_loss: float | None
-    top_1: float | None
-    top_3: float | None
-    item_recall_at_1: float | None
-    seconds: float
-
-
-OnEpoch = Callable[[Epoch], None]
-OnStep = Callable[[int, int], None]
 
 
 def finetune(
@@ -49,37 +31,76 @@ def finetune(
     on_epoch: OnEpoch = lambda _: None,
     on_step: OnStep = lambda *_: None,
     say: Say = lambda _: None,
+    run: Keeper = NOWHERE,
+    team: Team = ALONE,
 ) -> EmbeddingModel:
     """A model trained on the catalogue's training photos, on the CPU and in evaluation mode.
 
     `on_step(done, total)` follows every batch; `say` takes a line about where the weights come
-    from. The same seed on the same machine gives the same model. Raises CatalogueError, ModelError.
+    from. With a `run` that was begun, each epoch is kept there, and what is there already is not
+    trained again: `on_epoch` hears of it at once. The same seed on the same machine gives the same
+    model, interrupted or not. Raises CatalogueError, ModelError.
     """
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        generator = torch.Generator().manual_seed(settings.seed)
         photos = Photos(catalogue, settings)
-        learner = Learner(settings, photos.labels, photos.batches, say)
-        for number in range(1, settings.epochs + 1):
-            began = time.perf_counter()
-            side = settings.side_in(number)
-            learner.thaw_body(number)
-            losses = []
-            for rows in photos.shuffled(generator):
-                pixels = settings.augmentation(photos.train[rows], side, generator)
-                losses.append(learner.step(pixels, photos.classes[rows], photos.items[rows]))
-                on_step(photos.batches * (number - 1) + len(losses), learner.steps)
-            judged = judge(learner, photos, side)
-            on_epoch(
-                Epoch(
-                    number=number,
-                    epochs=settings.epochs,
-                    train_loss=sum(losses) / len(losses),
-                    **judged,
-                    seconds=time.perf_counter() - began,
-                )
-            )
+        expect_shares(photos.batch, team)
+        learner = Learner(settings, photos.labels, photos.batches, say, team)
+        history = run.restore(learner)
+        best = run.best() if settings.patience and history else None
+        if history:
+            say(f"{len(history)} of {settings.epochs} epochs are done already")
+        for epoch in history:
+            on_epoch(epoch)
+        while len(history) < settings.epochs and not is_spent(history, settings.patience):
+            epoch = _epoch(len(history) + 1, learner, photos, settings, on_step, team)
+            history.append(epoch)
+            is_best = settings.patience > 0 and best_of(history) is epoch
+            best = learner.snapshot() if is_best else best
+            if team.is_first:
+                run.keep(learner, history, best if is_best else None)
+            team.wait()
+            on_epoch(epoch)
+        if best is not None:
+            learner.put_back(best)
     return learner.trained()
+
+
+def _epoch(
+    number: int,
+    learner: Learner,
+    photos: Photos,
+    settings: FinetuneSettings,
+    on_step: OnStep,
+    team: Team,
+) -> Epoch:
+    began = time.perf_counter()
+    # Dropout's draws: like the batches', a matter of seed and epoch alone.
+    torch.manual_seed(drawn_from(settings.seed, number, team.rank).initial_seed())
+    side = settings.side_in(number)
+    learner.thaw_body(number)
+    losses = []
+    for batch in batches(photos, settings.augmentation, side, (settings.seed, number), team):
+        losses.append(learner.step(*batch))
+        on_step(photos.batches * (number - 1) + len(losses), learner.steps)
+    train_loss = mean_of(losses, team)
+    trained = time.perf_counter() - began
+    if not math.isfinite(train_loss):
+        raise ModelError(
+            f"loss: expected a number, got {train_loss} in epoch {number}: try a lower rate than "
+            f"{settings.rate or RECIPES[settings.recipe].peak_rate:g}"
+        )
+    learner.agree()
+    return Epoch(
+        number=number,
+        epochs=settings.epochs,
+        side=side,
+        train_loss=train_loss,
+        **judge(learner, photos, side, team),
+        rate=learner.rate,
+        photos_per_second=photos.batches * photos.batch / trained,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def estimate_minutes(catalogue: Catalogue, settings: FinetuneSettings, steps: int = 2) -> float:
@@ -90,47 +111,17 @@ def estimate_minutes(catalogue: Catalogue, settings: FinetuneSettings, steps: in
         scratch = replace(settings, weights="none")
         learner = Learner(scratch, labels, batches, lambda _: None)
         sides = [settings.side_in(number) for number in range(1, settings.epochs + 1)]
-        seconds = {side: _seconds_per_step(learner, side, steps) for side in set(sides)}
+        seconds = {
+            side: _seconds_per_step(learner, settings.batch, side, steps) for side in set(sides)
+        }
     return sum(seconds[side] * batches for side in sides) / 60
 
 
-def judge(learner: Learner, photos: Photos, side: int) -> dict[str, float | None]:
-    """The validation photos' loss, class accuracy and item recall, at the epoch's own side."""
-    known = dict.fromkeys(("valid_loss", "top_1", "top_3", "item_recall_at_1"))
-    if not len(photos.valid):
-        return known
-    raw = learner.evaluated(_resized(photos.valid, side))
-    figures: dict[str, float | None] = dict(known)
-    if photos.valid_has_labels:
-        figures["valid_loss"] = learner.loss_of(raw, photos.valid_classes, photos.valid_items)
-    if learner.model.classifier is not None:
-        with torch.no_grad():
-            order = learner.model.classify(raw).argsort(1, descending=True).cpu()
-        hits = order == photos.valid_classes.unsqueeze(1)
-        figures |= {"top_1": _share(hits[:, :1]), "top_3": _share(hits[:, :3])}
-    if (photos.valid_items >= 0).any():
-        rows = photos.one_of_each_item()
-        gallery = learner.evaluated(_resized(photos.train[rows], side))
-        nearest = (F.normalize(raw) @ F.normalize(gallery).T).argmax(1).cpu()
-        found = photos.items[rows][nearest] == photos.valid_items
-        figures["item_recall_at_1"] = _share(found.unsqueeze(1))
-    return figures
-
-
-def _resized(pixels: Tensor, side: int) -> Tensor:
-    resized = F.interpolate(pixels.float(), (side, side), mode="bilinear", antialias=True)
-    return resized.round().clamp(0, 255).to(torch.uint8)
-
-
-def _share(hits: Tensor) -> float:
-    return hits.any(1).float().mean().item()
-
-
-def _seconds_per_step(learner: Learner, side: int, steps: int) -> float:
-    pixels = torch.randint(0, 256, (learner.batch, 3, side, side), dtype=torch.uint8)
-    labels = torch.zeros(learner.batch, dtype=torch.int64)
-    learner.step(pixels, labels, labels)
+def _seconds_per_step(learner: Learner, batch: int, side: int, steps: int) -> float:
+    pixels = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8)
+    labels = torch.zeros(batch, dtype=torch.int64)
+    learner.step(pixels, labels, labels).item()
     began = time.perf_counter()
     for _ in range(steps):
-        learner.step(pixels, labels, labels)
+        learner.step(pixels, labels, labels).item()
     return (time.perf_counter() - began) / steps

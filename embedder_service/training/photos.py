@@ -1,4 +1,4 @@
-"""The training's photos and labels in memory."""
+"""The training's photos and labels: which rows make a batch, and what they show."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from embedder_service.spec import Preprocessing
-from embedder_service.training.augment import load_pixels
 from embedder_service.training.data import Catalogue, CatalogueError
+from embedder_service.training.pixels import Pixels, pixel_bytes
+from embedder_service.training.precision import device_of
 from embedder_service.training.recipes import RECIPES, Labels
 from embedder_service.training.settings import FinetuneSettings
 
 
 class Photos:
-    """The catalogue's pixels and labels in memory: uint8, a little larger than the model sees."""
+    """The catalogue's photos to learn from and to validate with, a little larger than seen."""
 
     def __init__(self, catalogue: Catalogue, settings: FinetuneSettings) -> None:
         train, valid = catalogue.of("train"), catalogue.of("val")
@@ -27,9 +27,11 @@ class Photos:
         self.labels = Labels.of(catalogue, RECIPES[settings.recipe])
         self.classes, self.items = self.labels.of_photos(train)
         self.valid_classes, self.valid_items = self.labels.of_photos(valid)
-        whole = Preprocessing(resize=settings.side * 8 // 7, crop=settings.side * 8 // 7)
-        self.train = load_pixels(train, whole)
-        self.valid = load_pixels(valid, whole)
+        side = settings.side * 8 // 7
+        fits = pixel_bytes(len(train) + len(valid), side) <= settings.memory_bytes
+        self.device = device_of(settings.device)
+        self.train = Pixels(train, side, settings.threads, in_memory=fits)
+        self.valid = Pixels(valid, side, settings.threads, in_memory=fits)
 
     @property
     def batches(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,10 +16,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from embedder_service.training.finetune import Epoch
+from embedder_service.training.epochs import Epoch
 
-_TITLES = ("epoch", "train loss", "valid loss", "top-1", "top-3", "item r@1", "time")
-_WIDTH = 11
+# The articles' columns, and how often a photo's own item comes first.
+_TITLES = ("epoch", "train_loss", "valid_loss", "top_1", "top_3", "top_5", "item r@1", "time")
+_WIDTHS = (5, 12, 12, 8, 8, 8, 10, 8)
 
 
 class Ticker:
@@ -62,12 +64,15 @@ def epoch_lines(epoch: Epoch) -> str:
         _number(epoch.valid_loss),
         _percent(epoch.top_1),
         _percent(epoch.top_3),
+        _percent(epoch.top_5),
         _percent(epoch.item_recall_at_1),
         f"{minutes}:{seconds:02}",
     )
-    line = "".join(cell.rjust(_WIDTH) for cell in cells)
-    head = "".join(title.rjust(_WIDTH) for title in _TITLES)
-    return f"{head}\n{line}" if epoch.number == 1 else line
+    return f"{_line(_TITLES)}\n{_line(cells)}" if epoch.number == 1 else _line(cells)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
+from pytorch_metric_learning.losses import CosFaceLoss
 from torch import Tensor, nn
 
 from embedder_service.model import EmbeddingModel
@@ -16,7 +17,11 @@ from embedder_service.training.data import Catalogue, Photo
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A head, the losses' weights and the optimiser's rates. `body_rate` is the body's share."""
+    """A head, the losses' weights and the optimiser's rates.
+
+    A pretrained body learns at `body_rate` of the head's rate, its early layers at `early_rate` of
+    that, after it has rested for `frozen_share` of the epochs.
+    """
 
     head: str
     class_weight: float
@@ -25,6 +30,7 @@ class Recipe:
     peak_rate: float
     weight_decay: float
     body_rate: float = 1.0
+    early_rate: float = 1.0
     frozen_share: float = 0.0
     scale: float = 16.0
     margin: float = 0.2
@@ -41,8 +47,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             weight_decay=0.05,
             body_rate=0.1,
         ),
-        # The article's: classes only; a pretrained body rests for a third of the time, then
-        # learns at a tenth of the head's rate.
+        # The article's: classes only; a pretrained body rests for a third of the time, then learns
+        # at a hundredth and a tenth of the head's rate, as fastai's slice(rate / 100, rate) has it.
         "article": Recipe(
             head="article",
             class_weight=1.0,
@@ -51,6 +57,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             peak_rate=2e-3,
             weight_decay=0.01,
             body_rate=0.1,
+            early_rate=0.1,
             frozen_share=0.33,
         ),
     }
@@ -89,12 +96,25 @@ class Labels:
 
 
 class Objective(nn.Module):
-    """The loss of a recipe: cross-entropy on classes plus a proxy loss on items."""
+    """The loss of a recipe: cross-entropy on classes plus a proxy loss on items.
+
+    Each item has one learnt direction, and a photo's cosine to its own must lead by a margin: Wang
+    et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition" (2018).
+    """
 
     def __init__(self, recipe: Recipe, labels: Labels, dimension: int) -> None:
         super().__init__()
         self._recipe = recipe
-        self.proxies = ItemProxies(len(labels.items), dimension, recipe) if labels.items else None
+        self.proxies = (
+            CosFaceLoss(
+                num_classes=len(labels.items),
+                embedding_size=dimension,
+                margin=recipe.margin,
+                scale=recipe.scale,
+            )
+            if labels.items
+            else None
+        )
 
     def forward(self, model: EmbeddingModel, raw: Tensor, classes: Tensor, items: Tensor) -> Tensor:
         loss = raw.new_zeros(())
@@ -102,28 +122,11 @@ class Objective(nn.Module):
             smoothing = self._recipe.label_smoothing if self.training else 0.0
             logits = model.classify(raw)
             loss = loss + self._recipe.class_weight * _cross_entropy(logits, classes, smoothing)
-        if self.proxies is not None:
-            item_loss = _cross_entropy(self.proxies(raw, items), items, 0.0)
+        known = items >= 0
+        if self.proxies is not None and known.any():
+            item_loss = self.proxies(raw[known], items[known])
             loss = loss + (self._recipe.item_weight or 1.0) * item_loss
         return loss
-
-
-class ItemProxies(nn.Module):
-    """One learnt direction for each item; a photo's cosine to its own must lead by a margin.
-
-    Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition" (2018).
-    """
-
-    def __init__(self, items: int, dimension: int, recipe: Recipe) -> None:
-        super().__init__()
-        self.directions = nn.Parameter(torch.randn(items, dimension))
-        self._scale, self._margin = recipe.scale, recipe.margin
-
-    def forward(self, raw: Tensor, items: Tensor) -> Tensor:
-        """Logits [n, items]."""
-        cosines = F.normalize(raw) @ F.normalize(self.directions).T
-        own = F.one_hot(items.clamp(min=0), cosines.shape[1]) * (items >= 0).unsqueeze(1)
-        return self._scale * (cosines - self._margin * own)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:

@@ -18,7 +18,7 @@ from embedder_service.training.finetune import (
     estimate_minutes,
     finetune,
 )
-from embedder_service.training.learner import starting_model
+from embedder_service.training.starting import starting_model
 
 pytestmark = pytest.mark.torch
 

@@ -26,7 +26,13 @@ def test_a_model_folder_comes_out_and_loads(tiny_folder: Path, tmp_path: Path):
     options = ["--backbone=resnet18", "--weights=none", "--side=48", "--epochs=1", "--batch=8"]
     models = tmp_path / "models"
     result = CliRunner().invoke(
-        main, ["finetune", str(tiny_folder), "--models", str(models), *options]
+        main,
+        [
+            "finetune",
+            str(tiny_folder),
+            *("--models", str(models), "--run-folder", str(tmp_path / "run")),
+            *options,
+        ],
     )
 
     assert result.exit_code == 0, result.output
@@ -36,7 +42,8 @@ def test_a_model_folder_comes_out_and_loads(tiny_folder: Path, tmp_path: Path):
     assert len(loaded.golden_photos) == 8
     assert "item_recall_at_1" in loaded.scores
     assert "# resnet18, recipe `retrieval`" in (folder / "README.md").read_text()
-    assert "train loss" in result.output
+    assert "train_loss" in result.output
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"curves.png", "metrics.jsonl"}
     assert str(folder) in result.output.replace("\n", "")
 
 
