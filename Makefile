@@ -65,11 +65,12 @@ proof-search: $(SETUP) ## mutations, kill -9, power cuts, full disks, mishaps: a
 proof-embed: $(SETUP) ## what hostile images cost the embedder
 	@$(BIN)/python -m proofs.hostile_images
 
-check: $(SETUP) ## style, types, boundaries, contracts, generated files
+check: $(SETUP) ## style, types, boundaries, contracts, generated files, manifests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q tests/test_boundaries.py
+	@command -v kubectl >/dev/null || ./.ci/system-packages kubernetes-client || true
+	@$(BIN)/python -m pytest -q tests/test_boundaries.py tests/deploy
 	@$(BIN)/buf lint
 	@# What was released stays readable; before the first release there is nothing to break.
 	@released=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || true); \
