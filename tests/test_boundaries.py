@@ -19,8 +19,8 @@ FORBIDDEN = [
     ("embedder_service", (), ["search_service", "lookalike_client", "lookalike_cli"]),
     (
         "embedder_service",
-        ("training", "bulk"),
-        ["embedder_service.training", "embedder_service.bulk"],
+        ("training", "judging", "bulk"),
+        ["embedder_service.training", "embedder_service.judging", "embedder_service.bulk"],
     ),
     ("search_service", (), ["embedder_service", "lookalike_client", "lookalike_cli", *HEAVY]),
     ("search_service", ("build",), ["search_service.build"]),

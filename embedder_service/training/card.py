@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from embedder_service.judging.evaluate import Figures, Row
 from embedder_service.training.data import Catalogue
-from embedder_service.training.evaluate import Figures, Row
 from embedder_service.training.finetune import FinetuneSettings
 
 _GOLDEN_SIDE = 512  # pixels; larger photos are kept smaller

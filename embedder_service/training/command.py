@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 
 from embedder_service import checkpoint
+from embedder_service.judging.evaluate import evaluate
 from embedder_service.model import EmbeddingModel
 from embedder_service.spec import BACKBONES, ModelError
 from embedder_service.training.card import figure_lines, golden_photos, model_card
 from embedder_service.training.data import Catalogue, CatalogueError
-from embedder_service.training.evaluate import evaluate
 from embedder_service.training.finetune import estimate_minutes, finetune
 from embedder_service.training.precision import device_of
 from embedder_service.training.progress import Ticker, epoch_lines

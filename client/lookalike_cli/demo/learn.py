@@ -7,10 +7,10 @@ from pathlib import Path
 from lookalike_client import Embedding
 
 from embedder_service import checkpoint
+from embedder_service.judging.evaluate import Row, embed_photos, evaluate
 from embedder_service.model import EmbeddingModel, build
 from embedder_service.training.card import golden_photos, model_card
 from embedder_service.training.data import Catalogue, CatalogueError, Damaged, Photo
-from embedder_service.training.evaluate import Row, embed_photos, evaluate
 from embedder_service.training.finetune import FinetuneSettings, estimate_minutes, finetune
 from embedder_service.training.progress import Ticker, epoch_lines
 from embedder_service.training.read import read_catalogue
@@ -43,7 +43,7 @@ def gather(story: Story, images: Path | None, sample: SampleSettings) -> Catalog
             shutil.rmtree(folder, ignore_errors=True)
             with Ticker("drawing", story.console) as ticker:
                 draw(folder, sample, ticker.on_step)
-        catalogue = _expect_enough(without_long_ids(read_catalogue(folder)))
+        catalogue = _expect_enough(without_long_ids(read_catalogue(folder, boxes=False)))
         for damaged in catalogue.damaged[:NAMED]:
             story.note(f"left out: {damaged.path.name}: {damaged.reason}")
         if len(catalogue.damaged) > NAMED:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from embedder_service.judging.evaluate import Figures, Row
 from embedder_service.training.card import golden_photos, model_card
 from embedder_service.training.data import Catalogue, Photo
-from embedder_service.training.evaluate import Figures, Row
 from embedder_service.training.finetune import FinetuneSettings
 
 pytestmark = pytest.mark.torch

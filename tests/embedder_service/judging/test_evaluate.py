@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 
 from embedder_service import checkpoint
-from embedder_service.model import EmbeddingModel, build
-from embedder_service.spec import ModelSpec, Preprocessing
-from embedder_service.training.data import Catalogue, Photo
-from embedder_service.training.evaluate import (
+from embedder_service.judging.evaluate import (
     chance,
     colour_histograms,
     embed_photos,
@@ -20,6 +17,9 @@ from embedder_service.training.evaluate import (
     figures,
     untrained_model,
 )
+from embedder_service.model import EmbeddingModel, build
+from embedder_service.spec import ModelSpec, Preprocessing
+from embedder_service.training.data import Catalogue, Photo
 
 pytestmark = pytest.mark.torch
 

@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from embedder_service import images
 from embedder_service.model import EmbeddingModel, build
 from embedder_service.spec import ModelSpec, Preprocessing
 from embedder_service.training.augment import load_pixels
+from embedder_service.training.boxes import read_photo
 from embedder_service.training.data import Catalogue, Photo
 
 Vectors = npt.NDArray[np.float32]
@@ -141,7 +141,7 @@ def colour_histograms(photos: Sequence[Photo]) -> Vectors:
 
 
 def _histogram(photo: Photo) -> Vectors:
-    (pixels,) = images.read(photo.path.read_bytes(), _HISTOGRAM_SIDES)
+    pixels = read_photo(photo, _HISTOGRAM_SIDES)
     middle = Image.fromarray(pixels.transpose(1, 2, 0)).convert("HSV").crop(_MIDDLE)
     hue, saturation, value = np.asarray(middle, np.int64).transpose(2, 0, 1)
     bins = (hue // 16) * 64 + (saturation // 32) * 8 + value // 32
