@@ -38,7 +38,7 @@ class System(Protocol):
     def build(self, vectors: Vectors) -> Mapping[str, float]:
         """Takes the vectors in until they can be searched; the seconds of each step."""
 
-    def serving(self) -> AbstractContextManager[int]:
+    def serving(self) -> AbstractContextManager[tuple[int, ...]]:
         """Runs the server, ready to be asked; its process id, the root of its process tree."""
 
     def asker(self, effort: int) -> Ask:
@@ -61,10 +61,10 @@ def main(systems: Mapping[str, Callable[[Path], System]]) -> None:
     else:
         queries = np.load(given.folder / "queries.npy")
         nearest = np.load(given.folder / "nearest.npy")
-        with system.serving() as pid:
+        with system.serving() as pids:
             found = [
                 {"effort": effort, "batch": batch}
-                | _asked(system.asker, effort, pid, queries, nearest, batch, given.seconds)
+                | _asked(system.asker, effort, pids, queries, nearest, batch, given.seconds)
                 for effort in given.efforts
                 for batch in given.batches
             ]
@@ -78,7 +78,7 @@ def _numbers(text: str) -> list[int]:
 def _asked(
     asker: Callable[[int], Ask],
     effort: int,
-    pid: int,
+    pids: tuple[int, ...],
     queries: Vectors,
     nearest: np.ndarray,
     batch: int,
@@ -99,11 +99,11 @@ def _asked(
     with ThreadPoolExecutor(CLIENTS) as pool:
         warm_until = time.perf_counter() + min(1.0, seconds)
         list(pool.map(answers, range(CLIENTS), [warm_until] * CLIENTS))
-        server, client = tree_cpu_seconds(pid), time.process_time()
+        server, client = tree_cpu_seconds(pids), time.process_time()
         begun = time.perf_counter()
         found = list(pool.map(answers, range(CLIENTS), [begun + seconds] * CLIENTS))
         took = time.perf_counter() - begun
-        server, client = tree_cpu_seconds(pid) - server, time.process_time() - client
+        server, client = tree_cpu_seconds(pids) - server, time.process_time() - client
     answered = [each for one in found for each in one]
     count = len(answered) * batch
     return {
@@ -125,8 +125,8 @@ def recall(answered: list[tuple[int, list[list[int]]]], nearest: np.ndarray) -> 
     return float(np.mean(shares))
 
 
-def tree_cpu_seconds(root: int) -> float:
-    """CPU of a process and all below it, those that have ended included."""
+def tree_cpu_seconds(roots: tuple[int, ...]) -> float:
+    """CPU of these processes and all below them, those that have ended included."""
     parents, ticks = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -135,7 +135,7 @@ def tree_cpu_seconds(root: int) -> float:
             continue
         pid = int(path.parent.name)
         parents[pid], ticks[pid] = int(fields[1]), sum(map(int, fields[11:15]))
-    tree = {root}
+    tree = set(roots)
     while below := {pid for pid, parent in parents.items() if parent in tree} - tree:
         tree |= below
     return sum(ticks.get(pid, 0) for pid in tree) * _TICK_SECONDS

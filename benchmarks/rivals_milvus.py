@@ -52,7 +52,7 @@ class Milvus:
         }
 
     @contextmanager
-    def serving(self) -> Iterator[int]:
+    def serving(self) -> Iterator[tuple[int, ...]]:
         server = MilvusServer()
         server.set_base_dir(str(self._folder))
         server.start()
@@ -61,7 +61,7 @@ class Milvus:
             if utility.has_collection(NAME):
                 self._collection = Collection(NAME)
                 self._collection.load()
-            yield server.server_proc.pid
+            yield (server.server_proc.pid,)
         finally:
             connections.disconnect("default")
             # Terminated, and killed after a second: 2.3.5 does not end by itself within a minute.

@@ -1,17 +1,17 @@
-"""Our side of benchmarks.rivals: the search service as a process, asked by its stubs."""
+"""Our side of benchmarks.rivals: the search service, a replica a core, asked by its stubs."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-import grpc
 from lookalike.search.v1 import search_pb2 as pb
 from lookalike.search.v1 import search_pb2_grpc as rpc
 from lookalike.v1.embedding_pb2 import Embedding
 from lookalike_cli import processes
+from lookalike_client._channel import open_channel
 
 from benchmarks.catalogues import INDEX, SPACE, source
 from benchmarks.rivals_client import CLIENTS, NEIGHBOURS, Ask, Vectors, main
@@ -19,6 +19,7 @@ from search_service.build import BuildOptions, build, publish
 from search_service.store import Store
 
 ENGINES: tuple[Literal["fastest", "annoy"], ...] = ("fastest", "annoy")
+REPLICAS = 2  # one a core: a process answers on one core and a little
 OPTIONS = pb.SearchOptions(k=NEIGHBOURS, accuracy=pb.ACCURACY_RECALL_99)
 
 
@@ -44,14 +45,17 @@ class Ours:
         }
 
     @contextmanager
-    def serving(self) -> Iterator[int]:
-        cache = self._folder / "cache"
-        with (
-            processes.search(self._folder, cache, threads=CLIENTS) as search,
-            grpc.insecure_channel(search.address) as channel,
-        ):
-            self._stub = rpc.SearchServiceStub(channel)
-            yield search.process.pid
+    def serving(self) -> Iterator[tuple[int, ...]]:
+        with ExitStack() as stack:
+            replicas = [
+                stack.enter_context(
+                    processes.search(self._folder, self._folder / f"cache-{i}", threads=CLIENTS)
+                )
+                for i in range(REPLICAS)
+            ]
+            target = "ipv4:" + ",".join(replica.address for replica in replicas)
+            self._stub = rpc.SearchServiceStub(stack.enter_context(open_channel(target)))
+            yield tuple(replica.process.pid for replica in replicas)
 
     def asker(self, effort: int) -> Ask:  # noqa: ARG002 -- see the class
         return self._ask

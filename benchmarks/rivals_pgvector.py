@@ -50,13 +50,13 @@ class PgVector:
         return {"copy": copied - begun, "index": indexed - copied}
 
     @contextmanager
-    def serving(self) -> Iterator[int]:
+    def serving(self) -> Iterator[tuple[int, ...]]:
         server = get_server(self._folder, cleanup_mode=None, start=False)
         server.start()
         self._address = server.get_uri()
         self._clients: list[psycopg.Connection[Any]] = []
         try:
-            yield server.get_pid()
+            yield (server.get_pid(),)
         finally:
             for client in self._clients:
                 client.close()
