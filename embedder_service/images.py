@@ -36,6 +36,7 @@ __all__ = [
     "decode",
     "read",
     "square",
+    "upright_size",
 ]
 
 DECODER = f"pillow {PIL.__version__}"
@@ -118,6 +119,21 @@ def check(content: bytes, limits: Limits) -> ImageHeader:
     return header
 
 
+def upright_size(content: bytes, header: ImageHeader) -> tuple[int, int]:
+    """Width and height as the picture is looked at, by its EXIF orientation; not decoded.
+
+    Raises BrokenImage.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=[header.format]) as image:
+            is_on_its_side = _orientation(image) in (5, 6, 7, 8)
+    except MemoryError:
+        raise
+    except Exception as error:  # as in decode
+        raise _undecodable(header, error) from error
+    return (header.height, header.width) if is_on_its_side else (header.width, header.height)
+
+
 def read(
     content: bytes,
     preprocessing: Preprocessing,
@@ -147,10 +163,14 @@ def decode(
     except MemoryError:
         raise
     except Exception as error:  # whatever a damaged file makes Pillow raise, as AssertionError
-        raise BrokenImage(
-            f"content: expected a whole {header.format} file, got one that does not decode: {error}"
-        ) from error
+        raise _undecodable(header, error) from error
     return [square(_cut(upright, region), preprocessing) for region in regions]
+
+
+def _undecodable(header: ImageHeader, error: Exception) -> BrokenImage:
+    return BrokenImage(
+        f"content: expected a whole {header.format} file, got one that does not decode: {error}"
+    )
 
 
 def _needed_scale(header: ImageHeader, regions: Sequence[Region], resize: int) -> float:

@@ -21,6 +21,7 @@ class Verb:
 
 
 VERBS = {
+    "data": Verb("lookalike_cli.data", "train", "Count what a catalogue of photos holds."),
     "demo": Verb("lookalike_cli.demo", "demo", "The whole story, from drawing photos to a report."),
     "embed": Verb("lookalike_cli.embed", "cli", "Turn photos into vectors, ready to be indexed."),
     "finetune": Verb(

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
-from embedder_service import images
 from embedder_service.spec import Preprocessing
+from embedder_service.training.boxes import read_photo
 from embedder_service.training.data import Photo
 
 
@@ -22,7 +22,7 @@ def load_pixels(photos: Sequence[Photo], preprocessing: Preprocessing, threads: 
     pixels = np.empty((len(photos), 3, preprocessing.crop, preprocessing.crop), np.uint8)
 
     def load(row: int) -> None:
-        (pixels[row],) = images.read(photos[row].path.read_bytes(), preprocessing)
+        pixels[row] = read_photo(photos[row], preprocessing)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(load, range(len(photos))))

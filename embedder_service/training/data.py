@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from embedder_service import images
-from embedder_service.spec import Preprocessing
-from lookalike_kit.errors import ServiceError
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+Split = Literal["train", "val", "test", "query", "gallery"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test", "query", "gallery")
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+Box = tuple[float, float, float, float]
 
-_GLANCE = Preprocessing(resize=32, crop=32)
+_TRAINED: tuple[Split, ...] = ("train", "val")
 
 
 class CatalogueError(Exception):
     """A catalogue that cannot be read. The message names the file, the line and the expectation."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Photo:
     """One photograph of one item.
 
-    `photo_id` is its path below the catalogue's folder. `category` is empty where none is known.
-    `attributes` are the item's. `box` is the item's place in pixels: left, top, right, bottom.
+    `photo_id` is its path below the catalogue's folder. `category` is empty where none is known;
+    an item that is not known is the photo's own, by its photo_id. `attributes` are the item's.
+    `box` is the item's place in pixels of the upright picture: left, top, right, bottom; whoever
+    reads a photo with a box reads that part (`boxes.read_photo`).
     """
 
     photo_id: str
@@ -39,12 +37,12 @@ class Photo:
     category: str = ""
     split: Split = "train"
     attributes: Mapping[str, str] = field(default_factory=dict)
-    box: tuple[int, int, int, int] | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """A file that does not decode, and why."""
+    """A file that cannot be used, and why."""
 
     path: Path
     reason: str
@@ -52,11 +50,19 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Photos in the order of their ids; `damaged` files are named and not among them."""
+    """Photos in the order of their ids; `damaged` files are named and not among them.
+
+    `notes` say what else was left out or taken for granted. `copies` are groups of photos whose
+    files have the same bytes. Without splits all photos stand as `train`.
+    """
 
     folder: Path
     photos: tuple[Photo, ...]
     damaged: tuple[Damaged, ...] = ()
+    notes: tuple[str, ...] = ()
+    copies: tuple[tuple[Photo, ...], ...] = ()
+    format_name: str = ""
+    has_splits: bool = True
 
     def of(self, split: Split) -> tuple[Photo, ...]:
         """The photos of a split."""
@@ -74,8 +80,8 @@ class Catalogue:
 
     @cached_property
     def new_items(self) -> frozenset[str]:
-        """The items that a training never sees: all their photos are test photos."""
-        seen = {photo.item_id for photo in self.photos if photo.split != "test"}
+        """The items that a training never sees: none of their photos trains or validates."""
+        seen = {photo.item_id for photo in self.photos if photo.split in _TRAINED}
         return frozenset(self.items) - seen
 
     @cached_property
@@ -85,10 +91,13 @@ class Catalogue:
 
     @cached_property
     def queries(self) -> tuple[Photo, ...]:
-        """Held-out photos to search with: the last test photo of each item that has another photo.
+        """Held-out photos to search with: those of the split `query`, where there is one.
 
-        Where no item has two photos, every test photo.
+        Else the last test photo of each item that has another photo; where no item has two photos,
+        every test photo.
         """
+        if marked := self.of("query"):
+            return marked
         if not self.has_pairs:
             return self.of("test")
         counts = Counter(photo.item_id for photo in self.photos)
@@ -97,60 +106,13 @@ class Catalogue:
 
     @cached_property
     def gallery(self) -> tuple[Photo, ...]:
-        """What an index holds: every photo but the queries."""
+        """What an index holds: the split `gallery`, or else every photo but the queries."""
+        if marked := self.of("gallery"):
+            return marked
         held_out = {photo.photo_id for photo in self.queries}
         return tuple(photo for photo in self.photos if photo.photo_id not in held_out)
-
-
-def without_damaged(catalogue: Catalogue, threads: int = 2) -> Catalogue:
-    """Decodes every photo once; those that do not decode move to `damaged`, with the reason."""
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(damage, [photo.path for photo in catalogue.photos]))
-    return replace(
-        catalogue,
-        photos=tuple(p for p, bad in zip(catalogue.photos, found, strict=True) if bad is None),
-        damaged=(*catalogue.damaged, *(bad for bad in found if bad is not None)),
-    )
-
-
-def damage(path: Path) -> Damaged | None:
-    """Why a file cannot be used, or None."""
-    try:
-        images.read(path.read_bytes(), _GLANCE)
-    except (ServiceError, OSError) as error:
-        return Damaged(path, str(error))
-    return None
 
 
 def photo_id(path: Path, folder: Path) -> str:
     """A photo's id: its path below the catalogue's folder, with forward slashes."""
     return path.relative_to(folder).as_posix()
-
-
-def spread_over_items(photos: Sequence[Photo]) -> tuple[Photo, ...]:
-    """Splits for photos that came without: see `_item_splits`; deterministic by the ids' order."""
-    by_item: dict[str, list[Photo]] = {}
-    for photo in photos:
-        by_item.setdefault(photo.item_id, []).append(photo)
-    split_photos = [
-        replace(photo, split=split)
-        for turn, (_, group) in enumerate(sorted(by_item.items()))
-        for photo, split in zip(group, _item_splits(turn, len(group)), strict=True)
-    ]
-    return tuple(sorted(split_photos, key=lambda photo: photo.photo_id))
-
-
-def _item_splits(turn: int, count: int) -> list[Split]:
-    """Every fifth item is new to the model; the others keep their last photo, or two, out of it.
-
-    A lone photo is its own item: of ten one is a query and one validates, of the first three one
-    is a query.
-    """
-    if count == 1:
-        lone: dict[int, Split] = {2: "test", 7: "val"}
-        return [lone.get(turn % 10, "train")]
-    if turn % 5 == 4:
-        return ["test"] * count
-    held_out: list[Split] = ["test"] if count < 4 else ["val", "test"]
-    train: list[Split] = ["train"] * (count - len(held_out))
-    return train + held_out

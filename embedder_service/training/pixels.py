@@ -17,6 +17,7 @@ from torch import Tensor
 from embedder_service import images
 from embedder_service.spec import Preprocessing
 from embedder_service.training.augment import load_pixels
+from embedder_service.training.boxes import read_photo
 from embedder_service.training.data import CatalogueError, Photo
 from lookalike_kit.errors import ServiceError
 
@@ -64,14 +65,13 @@ class Pixels:
                 pool.shutdown(cancel_futures=True)
 
     def _read(self, row: int) -> images.Pixels:
-        path = self._photos[row].path
+        photo = self._photos[row]
         try:
-            (pixels,) = images.read(path.read_bytes(), self._preprocessing)
+            return read_photo(photo, self._preprocessing)
         except (ServiceError, OSError) as error:
             raise CatalogueError(
-                f"{path}: expected the image that was there, got {error}"
+                f"{photo.path}: expected the image that was there, got {error}"
             ) from error
-        return np.asarray(pixels, np.uint8)
 
 
 def _stacked(read: list[Future[images.Pixels]]) -> Tensor:

@@ -118,7 +118,7 @@ class Run:
 
 def _identity(catalogue: Catalogue, settings: FinetuneSettings) -> dict[str, Any]:
     """What decides the result, as JSON gives it back."""
-    photos = [[p.photo_id, p.item_id, p.category, p.split] for p in catalogue.photos]
+    photos = [[p.photo_id, p.item_id, p.category, p.split, p.box] for p in catalogue.photos]
     digest = hashlib.sha256(json.dumps(photos).encode()).hexdigest()
     chosen = {name: value for name, value in asdict(settings).items() if name not in _HOW}
     chosen["weights"] = str(settings.weights)

@@ -113,7 +113,7 @@ def test_a_missing_list_says_where_it_was_looked_for(tmp_path: Path):
     _write_tree(tmp_path)
     (tmp_path / "Eval" / "list_eval_partition.txt").unlink()
 
-    expected = f"expected it in {tmp_path} under Anno, Anno_coarse, Eval, found none"
+    expected = f"expected it in {tmp_path}, or there in Anno, Anno_coarse, Eval, found none"
     with pytest.raises(CatalogueError, match=re.escape(expected)):
         read_deepfashion(tmp_path)
 
@@ -134,16 +134,6 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path):
 
     with pytest.raises(CatalogueError, match="expected a path that begins with img/"):
         read_deepfashion(tmp_path)
-
-
-def test_a_torn_line_of_attributes_is_named(own_copy: Path):
-    path = own_copy / "Anno" / "list_item_attributes.csv"
-    lines = path.read_text().splitlines()
-    lines[4] = lines[4].rsplit(",", 1)[0]
-    path.write_text("\n".join(lines))
-
-    with pytest.raises(CatalogueError, match=r"list_item_attributes.csv, line 5: expected 4"):
-        read_deepfashion(own_copy)
 
 
 def _write_tree(folder: Path) -> None:

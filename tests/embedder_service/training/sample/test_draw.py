@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from embedder_service.training.data import Catalogue
+from embedder_service.training.deepfashion import read_deepfashion
 from embedder_service.training.sample import SampleSettings, draw
 from embedder_service.training.sample.draw import _planned
 
@@ -77,8 +78,8 @@ def test_seen_items_keep_one_photo_for_the_test_and_one_for_validation(tiny: Cat
     assert kinds == {("test", "train", "train", "val"): 9, ("test",) * 4: 3}
 
 
-def test_boxes_hold_the_garment_and_lie_in_the_photo(tiny: Catalogue):
-    for photo in tiny.photos:
+def test_boxes_hold_the_garment_and_lie_in_the_photo(tiny_folder: Path):
+    for photo in read_deepfashion(tiny_folder).photos:
         assert photo.box is not None
         left, top, right, bottom = photo.box
         assert 0 <= left < right <= 96
