@@ -39,8 +39,10 @@ class Embedded:
     forward_seconds: float
 
 
-def give_up(future: Future[Embedded]) -> None:
-    """Settles a call that nobody waits for any longer; harmless when it is settled already."""
+def give_up(future: Future[Embedded] | None) -> None:
+    """Settles a call that nobody waits for any longer; harmless when it is settled, or gone."""
+    if future is None:
+        return
     with suppress(InvalidStateError):
         future.set_exception(CallerGone("the caller gave up"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -102,7 +103,9 @@ def _embed(pixels: Sequence[Pixels], places: Places, context: grpc.ServicerConte
     if not pixels:
         return _NOTHING
     future = places.submit(pixels)
-    if not context.add_callback(lambda: give_up(future)):
+    # A call lives until its answer is read, which a slow reader puts off: the vectors need not.
+    call = weakref.ref(future)
+    if not context.add_callback(lambda: give_up(call())):
         give_up(future)  # the call ended before the callback was there
     return future.result()
 

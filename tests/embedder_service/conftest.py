@@ -3,6 +3,7 @@
 import io
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from PIL import Image
-from prometheus_client import CollectorRegistry
 
 from embedder_service.config import EmbedderConfig
 from embedder_service.pace import Pace
@@ -126,6 +126,7 @@ class Quarters:
         self.free.set()
         self.entered = threading.Semaphore(0)
         self.fails = False
+        self.copies = 1  # more make wider answers
 
     def embed(self, images: np.ndarray) -> np.ndarray:
         self.entered.release()
@@ -136,6 +137,7 @@ class Quarters:
         quarters = images.reshape(len(images), 3, 2, half, 2, half).mean(axis=(3, 5))
         vectors = quarters.reshape(len(images), self.dimension).astype(np.float32)
         vectors += 1  # black has one, too
+        vectors = np.tile(vectors, self.copies)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -146,16 +148,32 @@ class Served:
     stub: pb_grpc.EmbedderServiceStub
     inference: inference_grpc.GRPCInferenceServiceStub
     model: Quarters
-    registry: CollectorRegistry
     info: pb.GetInfoResponse
-    server: Server
+    embedder: Embedder
     address: str
 
+    @property
+    def server(self) -> Server:
+        return self.embedder.server
+
     def metric(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(f"lookalike_embedder_{name}", labels) or 0.0
+        found = self.embedder.registry.get_sample_value(f"lookalike_embedder_{name}", labels)
+        return found or 0.0
 
     def in_flight(self) -> float | None:
-        return self.registry.get_sample_value("lookalike_in_flight_calls")
+        return self.embedder.registry.get_sample_value("lookalike_in_flight_calls")
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for what another thread is about to do."""
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    def stop(self) -> None:
+        self.model.free.set()
+        self.embedder.server.stop()
+        self.embedder.batcher.stop()
 
     def refusal(self, error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
         trailers = dict(error.trailing_metadata())
@@ -179,21 +197,19 @@ def served() -> Iterator[Served]:
         model=Path("unused"), max_batch=8, max_queue_images=16, threads=16, max_waiting=64,
         max_image_bytes=1 << 20, max_image_pixels=1_000_000, max_held_bytes=4 << 20,
         address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
-        max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=5,
+        max_message_bytes=8 << 20, drain_seconds=0, grace_seconds=2,
     )  # fmt: skip
     embedder = Embedder(config, Loaded(model.embed, Pace(1.0, 2.0, max_batch=8), SMALL, info))
     embedder.batcher.start()
     address = embedder.server.start().address
     with grpc.insecure_channel(address) as channel:
-        yield Served(
+        serving = Served(
             stub=pb_grpc.EmbedderServiceStub(channel),
             inference=inference_grpc.GRPCInferenceServiceStub(channel),
             model=model,
-            registry=embedder.registry,
             info=info,
-            server=embedder.server,
+            embedder=embedder,
             address=address,
         )
-    model.free.set()
-    embedder.server.stop()
-    embedder.batcher.stop()
+        yield serving
+    serving.stop()

@@ -1,8 +1,6 @@
 """The service over a real port; the model is a stand-in that answers at once."""
 
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -26,14 +24,6 @@ def request(*contents: bytes, **fields: int) -> pb.EmbedRequest:
 
 def vectors(result: pb.ImageResult) -> list[np.ndarray]:
     return [np.frombuffer(embedding.values, "<f4") for embedding in result.embeddings]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what another thread is about to do."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def test_an_image_becomes_a_vector_of_the_space(served, picture, encode):
@@ -161,7 +151,7 @@ def test_calls_at_the_same_time_share_batches(served, draw, encode):
     first = served.stub.Embed.future(request(contents[0]))
     assert served.model.entered.acquire(timeout=20)
     others = [served.stub.Embed.future(request(content)) for content in contents[1:]]
-    until(lambda: served.metric("queue_images", priority="online") == 6)
+    served.until(lambda: served.metric("queue_images", priority="online") == 6)
     served.model.free.set()
 
     answers = [call.result() for call in (first, *others)]
@@ -178,7 +168,7 @@ def test_a_full_queue_refuses_at_once_with_the_time_to_come_back(served, picture
     calls = [served.stub.Embed.future(request(content))]
     assert served.model.entered.acquire(timeout=20)
     calls += [served.stub.Embed.future(request(*[content] * 16))]
-    until(lambda: served.metric("queue_images", priority="online") == 16)
+    served.until(lambda: served.metric("queue_images", priority="online") == 16)
     with pytest.raises(grpc.RpcError) as error:
         served.stub.Embed(request(content))
     served.model.free.set()
@@ -195,9 +185,9 @@ def test_a_call_that_is_cancelled_leaves_the_queue(served, picture, encode):
     first = served.stub.Embed.future(request(content))
     assert served.model.entered.acquire(timeout=20)
     gone = served.stub.Embed.future(request(*[content] * 8))
-    until(lambda: served.metric("queue_images", priority="online") == 8)
+    served.until(lambda: served.metric("queue_images", priority="online") == 8)
     gone.cancel()
-    until(lambda: served.metric("queue_images", priority="online") == 0)
+    served.until(lambda: served.metric("queue_images", priority="online") == 0)
     served.model.free.set()
 
     assert len(first.result().results) == 1
@@ -213,10 +203,10 @@ def test_a_client_that_dies_takes_its_calls_along(served, picture, encode):
         calls = [stub.Embed.future(request(content))]
         assert served.model.entered.acquire(timeout=20)
         calls += [stub.Embed.future(request(content)) for _ in range(10)]
-        until(lambda: served.metric("queue_images", priority="online") == 10)
-    until(lambda: served.metric("queue_images", priority="online") == 0)
+        served.until(lambda: served.metric("queue_images", priority="online") == 10)
+    served.until(lambda: served.metric("queue_images", priority="online") == 0)
     served.model.free.set()
-    until(lambda: served.in_flight() == 0)
+    served.until(lambda: served.in_flight() == 0)
 
     assert len(served.stub.Embed(request(content)).results) == 1
     assert served.metric("batch_images_sum") == 2  # the one that was on the device, and this one
@@ -229,7 +219,7 @@ def test_ten_times_too_many_calls_are_answered_or_told_when_to_come_back(served,
         channels = [grpc.insecure_channel(served.address, OWN_CONNECTION) for _ in range(8)]
         stubs = [pb_grpc.EmbedderServiceStub(stack.enter_context(each)) for each in channels]
         calls = [stub.Embed.future(request(content)) for stub in stubs for _ in range(100)]
-        until(lambda: sum(call.done() for call in calls) == 720)
+        served.until(lambda: sum(call.done() for call in calls) == 720)
         told = [call for call in calls if call.done()]
         served.model.free.set()
         answered = [call for call in calls if call.code() is grpc.StatusCode.OK]
@@ -241,7 +231,7 @@ def test_ten_times_too_many_calls_are_answered_or_told_when_to_come_back(served,
         assert int(dict(call.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
     assert served.metric("images_total", result="ok") == len(answered)
     assert len(served.stub.Embed(request(content)).results) == 1
-    until(lambda: served.in_flight() == 0)
+    served.until(lambda: served.in_flight() == 0)
 
 
 def test_a_thousand_tiny_calls_lose_no_place(served, encode):
@@ -252,7 +242,7 @@ def test_a_thousand_tiny_calls_lose_no_place(served, encode):
 
     with ThreadPoolExecutor(12) as callers:
         assert sum(callers.map(call, range(1000))) == 1000
-    until(lambda: served.in_flight() == 0)
+    served.until(lambda: served.in_flight() == 0)
 
     assert served.metric("batch_images_sum") == 1000
     assert served.metric("queue_images", priority="online") == 0
@@ -264,7 +254,7 @@ def test_a_stop_in_the_middle_lets_running_calls_finish(served, picture, encode)
     calls = [served.stub.Embed.future(request(content))]
     assert served.model.entered.acquire(timeout=20)
     calls += [served.stub.Embed.future(request(content)) for _ in range(3)]
-    until(lambda: served.metric("queue_images", priority="online") == 3)
+    served.until(lambda: served.metric("queue_images", priority="online") == 3)
     stopping = threading.Thread(target=served.server.stop)
     stopping.start()
     served.model.free.set()
