@@ -94,19 +94,9 @@ def test_what_is_done_by_hand_never_starts_by_itself(production):
 
 def test_another_reason_is_given_as_the_page_says(production, kubectl):
     """docs/deploying.md: create job --dry-run | set env --local."""
-    hold = production.named("CronJob", "index-hold")["spec"]["jobTemplate"]
-    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "hold-1"}, **hold}
-    job["metadata"] = {"name": "hold-1"}
+    job = set_env(kubectl, production.named("CronJob", "index-hold"), "REASON=lost the shoes")
 
-    done = subprocess.run(
-        [kubectl, "set", "env", "--local", "-f", "-", "REASON=lost the shoes", "-o", "yaml"],
-        input=yaml.safe_dump(job),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    [container] = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]["containers"]
+    [container] = job["spec"]["template"]["spec"]["containers"]
     assert {"name": "REASON", "value": "lost the shoes"} in container["env"]
     assert container["args"] == [
         "index",
@@ -115,3 +105,31 @@ def test_another_reason_is_given_as_the_page_says(production, kubectl):
         "--store=/store",
         "--reason=$(REASON)",
     ]
+
+
+def test_a_night_with_the_next_model_is_had_as_the_page_says(overlay, production, kubectl):
+    """docs/upgrading.md."""
+    [service] = overlay("next-model").of("Service")
+    address = f"dns:///{service['metadata']['name']}:50051"
+    setting = f"LOOKALIKE_CLIENT_EMBEDDER={address}"
+    job = set_env(kubectl, production.named("CronJob", "index-nightly"), "-c", "embed", setting)
+
+    [embed, _] = job["spec"]["template"]["spec"]["initContainers"]
+    assert embed["env"] == [{"name": "LOOKALIKE_CLIENT_EMBEDDER", "value": address}]
+
+
+def set_env(kubectl, cron_job, *words):
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "by-hand"},
+        "spec": cron_job["spec"]["jobTemplate"]["spec"],
+    }
+    done = subprocess.run(
+        [kubectl, "set", "env", "--local", "-f", "-", *words, "-o", "yaml"],
+        input=yaml.safe_dump(job),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return yaml.safe_load(done.stdout)
