@@ -16,6 +16,7 @@ from lookalike_cli.printing import json_option, print_json, print_table
 
 SHOWN = 10  # of the damaged files, and of the copies
 BAR = 30
+PICTURES = (".png", ".jpg", ".jpeg")
 LEARNT = {
     ("class", "item"): "classes and items",
     ("class",): "classes alone",
@@ -52,7 +53,8 @@ def command() -> None:
 @click.option(
     "--sheet",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A picture to draw: a row of photos for each class.",
+    callback=lambda _context, _option, path: _expect_picture(path),
+    help="A .png or .jpg to draw: a row of photos for each class.",
 )
 @json_option
 def show_command(
@@ -87,6 +89,15 @@ def show_command(
     if sheet is not None:
         draw_classes(sheet, read)
         click.echo(f"sheet: {sheet}", err=True)
+
+
+def _expect_picture(path: Path | None) -> Path | None:
+    """Told before the photos are looked at, not after."""
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise click.BadParameter(f"expected a name that ends in .png or .jpg, got {path.name}")
+    if path is not None and not path.parent.is_dir():
+        raise click.BadParameter(f"expected a folder to write to, got {path.parent}")
+    return path
 
 
 def _print(summary: Summary, top: int) -> None:
@@ -153,12 +164,12 @@ def _damaged(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _copies(summary: Summary) -> Iterator[str]:
-    copies = summary.catalogue.copies
+    copies = summary.copies
     if copies:
-        photos = sum(map(len, copies))
+        spares = sum(map(len, copies)) - len(copies)
         yield (
-            f"\nfiles of the same bytes: {photos:,}, {len(copies):,} different ones; "
-            f"{summary.copies_across_splits:,} of these in several splits"
+            f"\ncopies, file by file the same bytes: {spares:,} of {len(copies):,} photos; "
+            f"{summary.copies_across_splits:,} of these are in more than one split"
         )
     for group in copies[:SHOWN]:
         yield (

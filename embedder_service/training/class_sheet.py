@@ -50,7 +50,9 @@ def _classes(catalogue: Catalogue) -> dict[str, list[Photo]]:
 
 
 def _spread(photos: Sequence[Photo]) -> list[Photo]:
-    """So many that they fill a row, evenly over all."""
+    """So many that they fill a row, evenly over all; of different items, where there are enough."""
+    of_items = list({photo.item_id: photo for photo in reversed(photos)}.values())[::-1]
+    photos = of_items if len(of_items) >= _COLUMNS else photos
     count = min(_COLUMNS, len(photos))
     return [photos[(2 * place + 1) * len(photos) // (2 * count)] for place in range(count)]
 

@@ -35,13 +35,13 @@ def without_damaged(catalogue: Catalogue, on_step: OnStep = lambda *_: None) -> 
     """
     kept: list[Photo] = []
     damaged: list[Damaged] = []
-    same: dict[_Look, list[Photo]] = {}
+    same: dict[_Look, list[str]] = {}
     for photo, look in _looks(catalogue.photos, on_step):
         if look.reason:
             damaged.append(Damaged(photo.path, look.reason))
         else:
             kept.append(photo)
-            same.setdefault(look, []).append(photo)
+            same.setdefault(look, []).append(photo.photo_id)
     return replace(
         catalogue,
         photos=tuple(kept),

@@ -52,15 +52,15 @@ class Damaged:
 class Catalogue:
     """Photos in the order of their ids; `damaged` files are named and not among them.
 
-    `notes` say what else was left out or taken for granted. `copies` are groups of photos whose
-    files have the same bytes. Without splits all photos stand as `train`.
+    `notes` say what else was left out or taken for granted. `copies` are groups of photos, by
+    their ids, whose files have the same bytes. Without splits all photos stand as `train`.
     """
 
     folder: Path
     photos: tuple[Photo, ...]
     damaged: tuple[Damaged, ...] = ()
     notes: tuple[str, ...] = ()
-    copies: tuple[tuple[Photo, ...], ...] = ()
+    copies: tuple[tuple[str, ...], ...] = ()
     format_name: str = ""
     has_splits: bool = True
 

@@ -70,9 +70,16 @@ class Summary:
         return tuple(name for name, is_known in known.items() if is_known)
 
     @cached_property
+    def copies(self) -> Sequence[Sequence[Photo]]:
+        """Groups of photos whose files are the same."""
+        named = {name for group in self.catalogue.copies for name in group}
+        photos = {p.photo_id: p for p in self.catalogue.photos if p.photo_id in named}
+        return [[photos[name] for name in group] for group in self.catalogue.copies]
+
+    @cached_property
     def copies_across_splits(self) -> int:
-        """Groups of equal files of which a training and a test each see one."""
-        return sum(len({p.split for p in group}) > 1 for group in self.catalogue.copies)
+        """Groups of which two splits have one each."""
+        return sum(len({photo.split for photo in group}) > 1 for group in self.copies)
 
     def as_dict(self) -> dict[str, object]:
         """All of it, for JSON."""
@@ -98,7 +105,7 @@ class Summary:
             ],
             "copies": [
                 [{"photo_id": photo.photo_id, "split": photo.split} for photo in group]
-                for group in catalogue.copies
+                for group in self.copies
             ],
             "copies_across_splits": self.copies_across_splits,
             "notes": catalogue.notes,

@@ -52,8 +52,7 @@ def test_files_of_the_same_bytes_are_told_unless_other_parts_are_read(tmp_path: 
     for photo in catalogue.photos:
         photo.path.write_bytes(content)
 
-    [copies] = without_damaged(catalogue).copies
-    assert [photo.photo_id for photo in copies] == ["0.png", "1.png"]
+    assert without_damaged(catalogue).copies == (("0.png", "1.png"),)
 
 
 def test_progress_ends_with_the_whole(tmp_path: Path):
