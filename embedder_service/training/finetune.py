@@ -31,23 +31,23 @@ def finetune(
     on_epoch: OnEpoch = lambda _: None,
     on_step: OnStep = lambda *_: None,
     say: Say = lambda _: None,
-    run: Keeper = NOWHERE,
+    keeper: Keeper = NOWHERE,
     team: Team = ALONE,
 ) -> EmbeddingModel:
     """A model trained on the catalogue's training photos, on the CPU and in evaluation mode.
 
     `on_step(done, total)` follows every batch; `say` takes a line about where the weights come
-    from. With a `run` that was begun, each epoch is kept there, and what is there already is not
-    trained again: `on_epoch` hears of it at once. The same seed on the same machine gives the same
-    model, interrupted or not. Raises CatalogueError, ModelError.
+    from. A `keeper`, such as a Run that was begun, is given each epoch; what it has already is not
+    trained again, and `on_epoch` hears of it at once. The same seed on the same machine gives the
+    same model, interrupted or not. Raises CatalogueError, ModelError.
     """
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         photos = Photos(catalogue, settings)
         expect_shares(photos.batch, team)
         learner = Learner(settings, photos.labels, photos.batches, say, team)
-        history = run.restore(learner)
-        best = run.best() if settings.patience and history else None
+        history = keeper.restore(learner)
+        best = keeper.best() if settings.patience and history else None
         if history:
             say(f"{len(history)} of {settings.epochs} epochs are done already")
         for epoch in history:
@@ -58,7 +58,7 @@ def finetune(
             is_best = settings.patience > 0 and best_of(history) is epoch
             best = learner.snapshot() if is_best else best
             if team.is_first:
-                run.keep(learner, history, best if is_best else None)
+                keeper.keep(learner, history, best if is_best else None)
             team.wait()
             on_epoch(epoch)
         if best is not None:
