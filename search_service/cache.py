@@ -6,7 +6,7 @@ maps it; reading it for that also warms the page cache, with the GIL released.
 
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -85,20 +85,27 @@ class Cache:
     def keep_pins(self, pins: tuple[Pin, ...]) -> None:
         self._files.put("pins", encode_pins(pins))
 
-    def sweep(self, kept: Iterable[str]) -> None:
-        """Removes blobs that none of these manifests, by SHA-256, names.
+    def sweep(self, kept: Collection[str], refused: Collection[str] = ()) -> None:
+        """Removes blobs that none of these manifests, by SHA-256, names, and all other manifests.
 
-        A mapped file outlives its name.
+        refused: what stays as a manifest alone, which names its parent. A mapped file outlives its
+        name.
         """
         manifests = (_decoded(self.manifest(sha256), Manifest) for sha256 in kept)
         wanted = {sha256 for manifest in manifests if manifest for sha256 in manifest.blobs()}
-        names = self._files.names("blobs")
-        unwanted = [name for name in names if name not in wanted and SHA256.fullmatch(name)]
+        unwanted = self._others("blobs", wanted)
         self._files.delete(*map(blob_key, unwanted))
         self._verified.difference_update(unwanted)
+        left = self._others("manifests", {*kept, *refused})
+        self._files.delete(*(f"manifests/{sha256}" for sha256 in left))
         for folder in (None, "blobs", "current", "manifests"):
             for leftover in self._files.leftovers(folder):
                 leftover.unlink(missing_ok=True)
+
+    def _others(self, folder: str, wanted: Collection[str]) -> list[str]:
+        """What else lies in a folder under a SHA-256."""
+        names = self._files.names(folder)
+        return [name for name in names if name not in wanted and SHA256.fullmatch(name)]
 
     def _has(self, blob: Blob) -> bool:
         path = self.folder / blob.sha256

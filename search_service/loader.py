@@ -132,7 +132,7 @@ class Loader:
         """From the next look on CURRENT has its say again; space_id None: in all spaces."""
         with self._looking:
             self._keep_pins(self._unheld(index, space_id))
-            self._seen.pop(index, None)
+            self._retry_at[index] = monotonic()
 
     def served(self) -> list[Promoted]:
         """Everything in service, sorted by index and space."""
@@ -284,6 +284,8 @@ class Loader:
 
     def _sweep(self) -> None:
         """Keeps in the cache what is, was or may soon be served: the way is short."""
+        if not self._seen:
+            return  # a try or a pin before the first look: what was served last is not known yet
         kept = set().union(*self._previous.values())
         kept |= {generation.sha256 for generation in self._tried.values()}
         kept |= {pin.entry.manifest_sha256 for pin in self.pins}
@@ -291,7 +293,7 @@ class Loader:
             served = self._catalog.serving.generations.get(index, ())
             kept |= {generation.sha256 for generation in served}
             kept |= _manifests(_current(data)) | _manifests(self._cache.last_served(index))
-        self._cache.sweep(kept)
+        self._cache.sweep(kept, self._refusals.quarantine)
 
     def _load_or_refuse(self, index: str, entry: Entry) -> Generation | None:
         if here := self._here(index, entry):

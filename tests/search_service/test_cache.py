@@ -79,8 +79,23 @@ def test_a_sweep_removes_blobs_that_nothing_names_and_no_other_file(
     cache.sweep([later.sha256])
 
     assert not any(path.exists() for path in left_by_the_dead)
+    assert cache.manifest(later.sha256) is not None
+    assert cache.manifest(published.sha256) is None
     left = {path.name for path in cache.folder.iterdir()} - {".lock"}
     assert left == {*later.manifest.blobs(), "notes.txt"}
+
+
+def test_a_refused_manifest_outlives_its_blobs_to_name_its_parent(store, cache, published, builds):
+    later = publish(store, "dresses", builds[1])
+    for each in (published, later):
+        cache.fetch(store, each.manifest)
+        cache.keep_manifest(each.sha256, encode(each.manifest))
+
+    cache.sweep([published.sha256], [later.sha256])
+
+    assert cache.manifest(later.sha256) is not None
+    assert cache.missing_bytes(published.manifest) == 0
+    assert cache.missing_bytes(later.manifest) > 0
 
 
 def test_what_was_served_last_comes_back_and_a_damaged_note_of_it_is_none(cache):

@@ -462,6 +462,29 @@ def test_a_generation_tried_dark_is_not_served_but_kept_for_its_promotion(start,
     assert replica.loader.try_dark("dresses", entry_of(written)) is None  # it is served
 
 
+def test_a_try_before_the_first_look_or_after_an_unpin_costs_no_other_index_its_copies(
+    start, store, builds
+):
+    coats = publish(store, "coats", builds[0])
+    publish(store, "dresses", builds[1])
+    start().look()
+    tried = entry_of(publish(store, "dresses", builds[2], serve=False))
+
+    again = start()
+    assert again.loader.try_dark("dresses", tried) is None
+    for blob in coats.manifest.blobs():
+        store.delete(blob_key(blob))  # who fetches them again fails
+    assert again.look() == [(SPACE, 1)]
+    assert again.serves("coats") == [(SPACE, 1)]
+
+    assert again.loader.pin("coats", entry_of(coats), "to compare") is None
+    again.loader.unpin("coats", None)
+    assert again.loader.try_dark("dresses", tried) is None
+    once_more = start()
+    once_more.look()
+    assert once_more.serves("coats") == [(SPACE, 1)]
+
+
 def test_what_a_try_finds_wrong_is_said_and_tried_again_only_by_a_try(start, store, builds):
     publish(store, "dresses", builds[0])
     replica = start()
