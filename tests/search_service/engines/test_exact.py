@@ -30,15 +30,27 @@ def test_many_blocks_give_what_one_gives():
     assert [set(rows) for rows in found] == [set(rows) for rows in order]
 
 
-def test_only_allowed_rows_are_found():
+@pytest.mark.parametrize("queries", [2, 70])
+@pytest.mark.parametrize("share", [1 / 7, 0.5, 0.9])
+def test_only_allowed_rows_are_found_gathered_or_struck_out_of_all(share, queries):
+    vectors, asked = drawn(70_000, 4), drawn(queries, 4, seed=1)
+    allowed = np.random.default_rng(3).random(70_000) < share
+    whole = exact.Stacked([vectors[:69_000], vectors[69_000:]])
+
+    found = exact.nearest_rows(whole, asked, 20, allowed)
+
+    scores = np.where(allowed, asked @ vectors.T, -2)
+    order = np.argsort(-scores, axis=1)[:, :20]
+    assert [set(rows) for rows in found] == [set(rows) for rows in order]
+
+
+@pytest.mark.parametrize("allowed_rows", [0, 100, 900])
+def test_no_more_are_found_than_are_allowed(allowed_rows):
     vectors, queries = drawn(1000), drawn(2, seed=1)
-    allowed = np.arange(1000) % 7 == 3
 
-    found = exact.nearest_rows(vectors, queries, 20, allowed)
+    found = exact.nearest_rows(vectors, queries, 950, np.arange(1000) < allowed_rows)
 
-    assert all(len(rows) == 20 and allowed[rows].all() for rows in found)
-    nothing = exact.nearest_rows(vectors, queries, 20, np.zeros(1000, np.bool_))
-    assert [len(rows) for rows in nothing] == [0, 0]
+    assert [sorted(rows) for rows in found] == [list(range(allowed_rows))] * 2
 
 
 @pytest.mark.parametrize("spread", ["even", "rising", "few values", "one high"])
