@@ -1,0 +1,1 @@
+"""How good an embedding is: figures, pictures, and one page that shows them."""

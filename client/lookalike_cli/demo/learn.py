@@ -7,7 +7,8 @@ from pathlib import Path
 from lookalike_client import Embedding
 
 from embedder_service import checkpoint
-from embedder_service.judging.evaluate import Row, embed_photos, evaluate
+from embedder_service.judging.embedding import embed_photos
+from embedder_service.judging.evaluate import Row, evaluate
 from embedder_service.model import EmbeddingModel, build
 from embedder_service.training.card import golden_photos, model_card
 from embedder_service.training.data import Catalogue, CatalogueError, Damaged, Photo

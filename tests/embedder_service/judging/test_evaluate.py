@@ -9,14 +9,9 @@ import numpy as np
 import pytest
 
 from embedder_service import checkpoint
-from embedder_service.judging.evaluate import (
-    chance,
-    colour_histograms,
-    embed_photos,
-    evaluate,
-    figures,
-    untrained_model,
-)
+from embedder_service.judging.baselines import colour_histograms, untrained_model
+from embedder_service.judging.embedding import embed_photos
+from embedder_service.judging.evaluate import chance, evaluate, figures
 from embedder_service.model import EmbeddingModel, build
 from embedder_service.spec import ModelSpec, Preprocessing
 from embedder_service.training.data import Catalogue, Photo
