@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike_kit.config import ConfigError, setting
-from lookalike_kit.server import MiB, ServerConfig
+from lookalike_kit.server_config import MiB, ServerConfig
 
 PREFIX = "LOOKALIKE_EMBEDDER_"
 SIBLINGS = ("LOOKALIKE_SEARCH_", "LOOKALIKE_CLIENT_")
@@ -76,6 +76,7 @@ class EmbedderConfig(ServerConfig):
     max_message_bytes: int = 20 * MiB
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.max_image_bytes + _ENVELOPE_BYTES > self.max_message_bytes:
             raise ConfigError(
                 f"{PREFIX}MAX_MESSAGE_BYTES: expected at least MAX_IMAGE_BYTES + {_ENVELOPE_BYTES} "

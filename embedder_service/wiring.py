@@ -22,7 +22,8 @@ from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
-from lookalike_kit.server import Registration, Server
+from lookalike_kit.port import Registration
+from lookalike_kit.server import Server
 
 SERVICE = "lookalike.embedder.v1.EmbedderService"
 INFERENCE = "inference.GRPCInferenceService"

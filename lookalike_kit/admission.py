@@ -1,8 +1,9 @@
-"""How many calls may be here at once: those with a thread, and a few that wait for one.
+"""How many calls may be here at once: those that run, a few that wait, some that still arrive.
 
-The pool counts, because only it sees every call come and go: one that expires while it waits never
-reaches an interceptor. A refusal must not wait behind the calls that caused it, so it has a thread
-of its own.
+A call is read first: a thread waits for its message, which a slow sender may take for ever to send.
+Then it waits for a place, and then it runs. Only so many wait and run; what comes beyond is refused
+on a thread of its own, so that a refusal never waits behind the calls that caused it. A call that
+is read takes no place from anybody: where too many are, the one that began first is cancelled.
 """
 
 from __future__ import annotations
@@ -10,40 +11,72 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import grpc
 
 from lookalike_kit import calls
-from lookalike_kit.errors import Overloaded
-from lookalike_kit.interceptors import Continuation, Handler
+from lookalike_kit.errors import (
+    RETRY_AFTER_SECONDS,
+    CallerGone,
+    Expired,
+    InvalidField,
+    Overloaded,
+)
+from lookalike_kit.interceptors import Behaviour, Continuation, Handler
+from lookalike_kit.refusals import Refuser
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Spread, or all that were refused together come back together.
-RETRY_AFTER_SECONDS = (0.05, 0.25)
+# A message that comes with its call is read in microseconds, so that these are slow senders'. Each
+# may hold a message of the most bytes.
+MAX_READING = 64
+
+
+class Observer(Protocol):
+    """What a pool says of its calls; lookalike_kit.metrics has one."""
+
+    def waited(self, seconds: float) -> None: ...
+    def refused(self) -> None: ...
+    def cut_off(self) -> None: ...
+
+
+class Unobserved:
+    """Where nobody asks."""
+
+    def waited(self, seconds: float) -> None: ...
+    def refused(self) -> None: ...
+    def cut_off(self) -> None: ...
 
 
 class AdmissionPool(ThreadPoolExecutor):
-    """A grpc.server's threads, which count the calls that run or wait and measure each wait."""
+    """A grpc.server's threads, and the places of the calls that they carry."""
 
-    def __init__(
-        self, threads: int, max_waiting: int, observe_wait: Callable[[float], object]
-    ) -> None:
-        super().__init__(threads, thread_name_prefix="call")
-        self.limit = threads + max_waiting
+    def __init__(self, running: int, max_waiting: int, observer: Observer) -> None:
+        super().__init__(running + max_waiting + MAX_READING, thread_name_prefix="call")
+        self.limit = running + max_waiting
         self._max_waiting = max_waiting
-        self._observe_wait = observe_wait
+        self._observer = observer
         self._lock = threading.Lock()
-        self._in_flight = 0
+        self._calls = 0
+        self._reading: dict[int, grpc.ServicerContext] = {}  # by thread, as they began
+        self._free = running
+        self._waiting: deque[threading.Lock] = deque()
+        self._here = threading.local()
 
     @property
     def in_flight(self) -> int:
-        """Calls that run or wait for a thread."""
-        return self._in_flight
+        """Calls that run or wait for a place."""
+        return self._calls - len(self._reading)
+
+    @property
+    def reading(self) -> int:
+        """Calls whose message is on its way."""
+        return len(self._reading)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         self._count(1)
@@ -53,61 +86,135 @@ class AdmissionPool(ThreadPoolExecutor):
             self._count(-1)
             raise
 
+    def read(self, messages: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        """The call's message, once it is there. Raises CallerGone, InvalidField."""
+        me = threading.get_ident()
+        with self._lock:
+            self._reading[me] = context
+            oldest = next(iter(self._reading.values()))
+            is_one_too_many = len(self._reading) > MAX_READING
+        if is_one_too_many:
+            self._observer.cut_off()
+            oldest.cancel()
+        try:
+            return next(messages)
+        except StopIteration:
+            raise InvalidField("request", "a message", "none") from None
+        except grpc.RpcError:
+            raise CallerGone("the caller is gone") from None
+        finally:
+            with self._lock:
+                del self._reading[me]
+
+    def enter(self, context: grpc.ServicerContext) -> None:
+        """Takes a place, in the order of coming; `leave` gives it back.
+
+        Raises Overloaded at once where as many as may are waiting, CallerGone.
+        """
+        began = time.perf_counter()
+        left = context.time_remaining()
+        pressure = self._take(threading.TIMEOUT_MAX if left is None else left)
+        waited = self._here.waited + time.perf_counter() - began
+        self._observer.waited(waited)
+        calls.admitted(round(waited * 1e6), pressure)
+        if not context.is_active():
+            self.leave()
+            raise CallerGone("the caller is gone")
+
+    def leave(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+    def overloaded(self) -> Overloaded:
+        """What a call is told that there is no room for."""
+        self._observer.refused()
+        return Overloaded(
+            f"calls at once: expected at most {self.limit}, got more",
+            retry_after_seconds=random.uniform(*RETRY_AFTER_SECONDS),
+        )
+
     def _run(self, submitted: float, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        waited = time.perf_counter() - submitted
-        self._observe_wait(waited)
-        calls.admitted(round(waited * 1e6), self._pressure())
+        self._here.waited = time.perf_counter() - submitted
         try:
             return fn(*args, **kwargs)
         finally:
             self._count(-1)
 
-    def _pressure(self) -> float:
-        """The share of the places to wait in that are taken; 0 where there are none."""
-        if not self._max_waiting:
-            return 0.0
-        running = self.limit - self._max_waiting
-        return min(1.0, max(0, self._in_flight - running) / self._max_waiting)
+    def _take(self, seconds: float) -> float:
+        """The share of the places to wait in that others wait in, once there is room to run."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return 0.0
+            is_full = len(self._waiting) >= self._max_waiting
+            if not is_full:
+                mine = threading.Lock()
+                mine.acquire()
+                self._waiting.append(mine)
+        if is_full:
+            raise self.overloaded()
+        if not mine.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX)):
+            self._expire(mine)
+        return len(self._waiting) / self._max_waiting
+
+    def _expire(self, mine: threading.Lock) -> None:
+        with self._lock:
+            waited_in_vain = mine in self._waiting
+            if waited_in_vain:
+                self._waiting.remove(mine)
+        if not waited_in_vain:  # the place came in this very moment
+            self.leave()
+        raise Expired("the deadline passed while the call waited")
 
     def _count(self, change: int) -> None:
         with self._lock:
-            self._in_flight += change
+            self._calls += change
 
 
 class AdmissionInterceptor(grpc.ServerInterceptor):
-    """Refuses with Overloaded what comes when the pool is at its limit. The innermost interceptor.
+    """Reads calls and runs them in the pool's places, or refuses them. The innermost interceptor.
 
-    grpc.server asks its interceptors and submits the call on the same thread, so nothing comes
-    between the look at the count and its change.
+    Calls of the services that `unbounded` names are read like others but need no place.
     """
 
-    def __init__(self, pool: AdmissionPool, count_refused: Callable[[], object]) -> None:
+    def __init__(self, pool: AdmissionPool, refuser: Refuser, unbounded: str = "") -> None:
         self._pool = pool
-        self._count_refused = count_refused
-        self._refuser = ThreadPoolExecutor(1, thread_name_prefix="refusal")
+        self._refuser = refuser
+        self._unbounded = f"/{unbounded}/"
 
     def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         handler = continuation(handler_call_details)
-        if handler is None or handler.response_streaming or self._pool.in_flight < self._pool.limit:
+        if handler is None or handler.response_streaming or handler.unary_unary is None:
             return handler
-        self._count_refused()
-        return self._refusal()
+        if handler_call_details.method.startswith(self._unbounded):
+            return self._read(handler, handler.unary_unary)
+        # grpc.server asks its interceptors and submits the call on the same thread, so nothing
+        # comes between this look at the count and its change.
+        if self._pool.in_flight >= self._pool.limit:
+            return self._refuser.refusing(self._pool.overloaded())
+        return self._read(handler, self._placed(handler.unary_unary))
 
-    def close(self) -> None:
-        """Ends the refusing thread."""
-        self._refuser.shutdown(wait=False)
+    def _placed(self, behaviour: Behaviour) -> Behaviour:
+        def placed(request: Any, context: grpc.ServicerContext) -> Any:
+            self._pool.enter(context)
+            try:
+                return behaviour(request, context)
+            finally:
+                self._pool.leave()
 
-    def _refusal(self) -> Handler:
-        def refuse(_: Iterator[Any], __: grpc.ServicerContext) -> NoReturn:
-            raise Overloaded(
-                f"calls at once: expected at most {self._pool.limit}, got more",
-                retry_after_seconds=random.uniform(*RETRY_AFTER_SECONDS),
-            )
+        return placed
 
-        # grpc looks for this attribute; it is not stable API, so the tests pin it.
-        refuse.experimental_thread_pool = self._refuser  # type: ignore[attr-defined]
-        # A stream of requests is not read before the handler runs: a refusal must not wait for the
-        # body of a slow sender. On the wire there is no difference.
-        return grpc.stream_unary_rpc_method_handler(refuse)
+    def _read(self, handler: Handler, behaviour: Behaviour) -> Handler:
+        def read(messages: Iterator[Any], context: grpc.ServicerContext) -> Any:
+            return behaviour(self._pool.read(messages, context), context)
+
+        # A stream of messages is not read before the handler runs, so that it may be read here. On
+        # the wire there is no difference.
+        return grpc.stream_unary_rpc_method_handler(
+            read, handler.request_deserializer, handler.response_serializer
+        )

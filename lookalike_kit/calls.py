@@ -21,6 +21,7 @@ class _Current(threading.local):
     admission_micros = 0
     pressure = 0.0
     request_id = ""
+    caller = ""
     is_awaited: Callable[[], bool] = staticmethod(_always)
 
 
@@ -54,6 +55,16 @@ def request_id() -> str:
     return _current.request_id
 
 
+def caller() -> str:
+    """Who makes the current call, by token or certificate; empty where callers are not known."""
+    return _current.caller
+
+
+def made_by(caller: str) -> None:
+    """This thread handles a call of this caller."""
+    _current.caller = caller
+
+
 def admitted(waited_micros: int, pressure: float) -> None:
     """This thread takes up a call that waited so long for it, with so many others waiting."""
     _current.admission_micros = waited_micros
@@ -74,6 +85,7 @@ def end() -> None:
     _current.admission_micros = 0
     _current.pressure = 0.0
     _current.request_id = ""
+    _current.caller = ""
     _current.is_awaited = _always
 
 

@@ -6,6 +6,7 @@ variable, what was expected and what came.
 
 import dataclasses
 import difflib
+import ipaddress
 import math
 import types
 import typing
@@ -72,7 +73,12 @@ def read(
             problems.append(f"{name}: expected {field.words}, got {got}")
     if problems:
         raise ConfigError(*problems)
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise ConfigError(
+            *(_by_variable(each, fields, prefix) for each in error.problems)
+        ) from None
 
 
 def describe(kind: type[Any], prefix: str) -> list[Setting]:
@@ -93,6 +99,15 @@ def host_and_port(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(repr(address))
     return host, int(port)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches HOST:PORT."""
+    host, _ = host_and_port(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,6 +190,13 @@ def _fields(kind: type[Any], prefix: str) -> dict[str, _Field]:
         prefix + field.name.upper(): _field(field, hints[field.name], _metadata(kind, field.name))
         for field in dataclasses.fields(kind)
     }
+
+
+def _by_variable(problem: str, fields: Mapping[str, _Field], prefix: str) -> str:
+    """A configuration says "address: ..." of itself; whoever set the variable knows that name."""
+    field, _, rest = problem.partition(":")
+    name = prefix + field.upper()
+    return f"{name}:{rest}" if name in fields else problem
 
 
 def _metadata(kind: type[Any], name: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ A package's own errors are subclasses beside the code that raises them:
         reason = ErrorReason.ERROR_REASON_UNKNOWN_THING
 """
 
+import random
 from typing import ClassVar
 
 import grpc
@@ -20,6 +21,8 @@ DOMAIN = "lookalike"
 # see RESOURCE_EXHAUSTED in place of the status.
 MAX_MESSAGE_BYTES = 1024
 MAX_METADATA_BYTES = 256
+# When to come back after a refusal. Spread, or all that were refused together come back together.
+RETRY_AFTER_SECONDS = (0.05, 0.25)
 
 
 class ServiceError(Exception):
@@ -65,6 +68,40 @@ class Overloaded(ServiceError):
     reason = ErrorReason.ERROR_REASON_OVERLOADED
 
 
+class Unauthenticated(ServiceError):
+    """The call comes without a token that is known. got: what came in its place."""
+
+    status = grpc.StatusCode.UNAUTHENTICATED
+    reason = ErrorReason.ERROR_REASON_UNAUTHENTICATED
+
+    def __init__(self, got: str) -> None:
+        super().__init__(f"authorization: expected Bearer and a known token, got {got}")
+
+
+class NotAllowed(ServiceError):
+    """The caller is known, and may not make this call."""
+
+    status = grpc.StatusCode.PERMISSION_DENIED
+    reason = ErrorReason.ERROR_REASON_NOT_ALLOWED
+
+    def __init__(self, caller: str) -> None:
+        super().__init__(f"caller: expected one of ADMIN_CALLERS, got {caller}", caller=caller)
+
+
+class TooManyCalls(ServiceError):
+    """The caller has as many calls here as one caller may have."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = ErrorReason.ERROR_REASON_TOO_MANY_CALLS
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"calls of one caller at once: expected at most {most}, got more",
+            retry_after_seconds=random.uniform(*RETRY_AFTER_SECONDS),
+            limit=str(most),
+        )
+
+
 class ShuttingDown(ServiceError):
     """This process is stopping; another takes the call."""
 
@@ -77,6 +114,12 @@ class CallerGone(ServiceError):
 
     status = grpc.StatusCode.CANCELLED
     reason = ErrorReason.ERROR_REASON_UNSPECIFIED
+
+
+class Expired(CallerGone):
+    """The call's time passed here first."""
+
+    status = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class Fault(ServiceError):

@@ -31,13 +31,7 @@ class AnswerInterceptor(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None or handler.response_streaming:
             return handler
-        inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
-        assert inner is not None  # noqa: S101 - a handler has the behaviour of its arity
-        outer = self.around(handler_call_details, inner)
-        # A refusal names the thread that it runs on; that must survive the wrapping.
-        pool = getattr(inner, "experimental_thread_pool", None)
-        outer.experimental_thread_pool = pool  # type: ignore[attr-defined]
-        return _with_behaviour(handler, outer)
+        return answered_by(handler, lambda inner: self.around(handler_call_details, inner))
 
 
 class StatusInterceptor(AnswerInterceptor):
@@ -69,6 +63,22 @@ class StatusInterceptor(AnswerInterceptor):
         return told
 
 
+def answered_by(handler: Handler, around: Callable[[Behaviour], Behaviour]) -> Handler:
+    """`handler`, which answers with one message, with something around its behaviour."""
+    inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
+    assert inner is not None  # noqa: S101 - a handler has the behaviour of its arity
+    outer = around(inner)
+    # A refusal names the thread that it runs on; that must survive the wrapping.
+    pool = getattr(inner, "experimental_thread_pool", None)
+    outer.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    made = (
+        grpc.stream_unary_rpc_method_handler
+        if handler.request_streaming
+        else grpc.unary_unary_rpc_method_handler
+    )
+    return made(outer, handler.request_deserializer, handler.response_serializer)
+
+
 def status_of(context: grpc.ServicerContext) -> grpc.StatusCode:
     """The status set so far; OK if none."""
     code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
@@ -89,12 +99,3 @@ def _say(error: Exception, context: grpc.ServicerContext, request_id: str, metho
 def _abort(error: ServiceError, context: grpc.ServicerContext, request_id: str) -> NoReturn:
     context.set_trailing_metadata(trailers(error, request_id))
     context.abort(error.status, error.message)
-
-
-def _with_behaviour(handler: Handler, behaviour: Behaviour) -> Handler:
-    made = (
-        grpc.stream_unary_rpc_method_handler
-        if handler.request_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
-    return made(behaviour, handler.request_deserializer, handler.response_serializer)

@@ -62,7 +62,7 @@ def configure(level: str, service: str) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON: time (UTC), level, service, event, request id, fields."""
+    """A record as one line of JSON: time (UTC), service, event, call, fields."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -78,6 +78,8 @@ class JsonLines(logging.Formatter):
         }
         if calls.request_id():
             line["request_id"] = calls.request_id()
+        if calls.caller():
+            line["caller"] = calls.caller()
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

@@ -84,27 +84,70 @@ class _Method:
 
 
 class AdmissionMetrics:
-    """How calls get their threads."""
+    """How calls get their places."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.wait_seconds = Histogram(
+        wait = Histogram(
             "lookalike_admission_wait_seconds",
-            "How long a call waited for a thread.",
+            "How long a call waited for a thread and for its place among those that run.",
             buckets=_SECONDS,
             registry=registry,
         )
-        self.refused = Counter(
+        refused = Counter(
             "lookalike_admission_refused_total",
             "Calls refused because as many as allowed ran or waited.",
             registry=registry,
         )
-        self._in_flight = Gauge(
-            "lookalike_in_flight_calls", "Calls that run or wait for a thread.", registry=registry
+        cut_off = Counter(
+            "lookalike_admission_cut_off_total",
+            "Calls cancelled because the messages of too many were still on their way.",
+            registry=registry,
         )
+        over_cap = Counter(
+            "lookalike_admission_over_cap_total",
+            "Calls refused because their caller had as many as one may have.",
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "lookalike_in_flight_calls", "Calls that run or wait for a place.", registry=registry
+        )
+        self._reading = Gauge(
+            "lookalike_reading_calls", "Calls whose message is on its way.", registry=registry
+        )
+        self.waited = wait.observe
+        self.refused = refused.inc
+        self.cut_off = cut_off.inc
+        self.over_cap = over_cap.inc
 
-    def follow(self, in_flight: Callable[[], float]) -> None:
-        """Where to read the number of calls from."""
+    def follow(self, in_flight: Callable[[], float], reading: Callable[[], float]) -> None:
+        """Where to read the numbers of calls from."""
         self._in_flight.set_function(in_flight)
+        self._reading.set_function(reading)
+
+
+class ReloadMetrics:
+    """Files that are read again when they change."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._reloads = Counter(
+            "lookalike_reloads_total",
+            "New versions of a file: loaded, or refused, so that the one before stays in use.",
+            ("what", "result"),
+            registry=registry,
+        )
+        self._registry = registry
+
+    def reloaded(self, what: str, result: str) -> None:
+        """result: loaded or refused."""
+        self._reloads.labels(what, result).inc()
+
+    def follow_certificate(self, ends: Callable[[], float]) -> None:
+        """Where to read from when the certificate in use ends."""
+        Gauge(
+            "lookalike_certificate_end_timestamp_seconds",
+            "When the first of the server's certificate and its clients' authorities ends.",
+            registry=self._registry,
+        ).set_function(ends)
 
 
 class _Http(ThreadingMixIn, WSGIServer):

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from lookalike_kit import logs
 from lookalike_kit.config import ConfigError, read
-from lookalike_kit.server import Registration, Server
+from lookalike_kit.port import Registration
+from lookalike_kit.server import Server
 from search_service.admin_servicer import IndexAdminServicer
 from search_service.cache import Cache
 from search_service.catalog import Catalog

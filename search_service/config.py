@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike_kit.config import setting
-from lookalike_kit.server import ServerConfig
+from lookalike_kit.server_config import ServerConfig
 
 PREFIX = "LOOKALIKE_SEARCH_"
 # The other tier's and the client's variables may be set beside ours.

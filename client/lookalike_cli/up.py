@@ -26,9 +26,14 @@ STOP_SECONDS = 30.0  # the services' own grace is 10
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--model", metavar="SPACE_ID", help="Default: what the indexes serve, or the newest.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--insecure", is_flag=True, help="Let a --host other than loopback take calls in plain text."
+)
 @click.option("--free-ports", is_flag=True, help="Any free ports instead of the usual ones.")
 @json_option
-def command(folder: Path, model: str | None, host: str, free_ports: bool, as_json: bool) -> None:
+def command(
+    folder: Path, model: str | None, host: str, insecure: bool, free_ports: bool, as_json: bool
+) -> None:
     """Start an embedder and a search service over the store in FOLDER, until Ctrl-C.
 
     \b
@@ -49,7 +54,7 @@ def command(folder: Path, model: str | None, host: str, free_ports: bool, as_jso
     chosen = choose_model(folder, model)
     with signals_raising_interrupt(), ExitStack() as stack:
         try:
-            services = _start(folder, chosen, host, free_ports, stack)
+            services = _start(folder, chosen, host, insecure, free_ports, stack)
             _say(folder, services, chosen.name, as_json)
             _watch(services)
         except NotServing as error:
@@ -96,11 +101,11 @@ def _expect_the_extras() -> None:
 
 
 def _start(
-    folder: Path, model: Path, host: str, free_ports: bool, stack: ExitStack
+    folder: Path, model: Path, host: str, insecure: bool, free_ports: bool, stack: ExitStack
 ) -> Sequence[Running]:
     """Both, running; the stack stops them."""
     # Nobody is sent here by a load balancer, so nobody has to be sent elsewhere first.
-    usual = {"drain_seconds": 0, "reflection": True}
+    usual = {"drain_seconds": 0, "reflection": True, "insecure": insecure}
     starting: list[Running] = []
     stack.callback(_stop, folder, starting)
     logs = folder / "logs"

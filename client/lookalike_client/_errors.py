@@ -100,6 +100,10 @@ class RecallNotReached(LookalikeError):
     """The index was never measured to reach the accuracy that a strict call asks for."""
 
 
+class NotAllowed(LookalikeError):
+    """The service does not know the caller, or the call is not for it. Look at the token."""
+
+
 class Unavailable(LookalikeError):
     """No replica could answer, after gRPC's own retries. Do without, or try later."""
 
@@ -120,6 +124,8 @@ _BY_STATUS: Mapping[grpc.StatusCode, type[LookalikeError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
     grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.UNAUTHENTICATED: NotAllowed,
+    grpc.StatusCode.PERMISSION_DENIED: NotAllowed,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.CANCELLED: Unavailable,  # a replica that stopped before it had answered
     grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,

@@ -8,6 +8,7 @@ from lookalike_client import (
     Client,
     InvalidRequest,
     LookalikeError,
+    NotAllowed,
     NotFound,
     Overloaded,
     RecallNotReached,
@@ -29,6 +30,9 @@ WHAT_TO_DO = {
     "OVERLOADED": Overloaded,
     "DEADLINE_TOO_SHORT": Overloaded,
     "SHUTTING_DOWN": Unavailable,
+    "TOO_MANY_CALLS": Overloaded,
+    "UNAUTHENTICATED": NotAllowed,
+    "NOT_ALLOWED": NotAllowed,
     "INTERNAL": ServiceFault,
 }
 

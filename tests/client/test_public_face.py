@@ -17,6 +17,7 @@ def test_the_client_exports_exactly_this():
         "InvalidRequest",
         "Item",
         "LookalikeError",
+        "NotAllowed",
         "NotFound",
         "Overloaded",
         "Photo",

@@ -1,5 +1,8 @@
 """A small service of its own, served by the kit over real ports."""
 
+import io
+import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,9 +13,12 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from prometheus_client import CollectorRegistry
 
-from lookalike_kit.server import Addresses, Registration, Server, ServerConfig
+from lookalike_kit.logs import JsonLines
+from lookalike_kit.port import Registration
+from lookalike_kit.server import Addresses, Server
+from lookalike_kit.server_config import ServerConfig
 
-ECHO = "test.v1.EchoService"
+ECHO, ADMIN = "test.v1.EchoService", "test.v1.AdminService"
 Answer = Callable[[StringValue, grpc.ServicerContext], StringValue]
 
 
@@ -54,7 +60,7 @@ class Gate:
         return request
 
 
-def echo_service(answer: Answer) -> Registration:
+def echo_service(answer: Answer, name: str = ECHO) -> Registration:
     """Say, which answers as `answer` does; registered as generated code does it."""
 
     def register(server: grpc.Server) -> None:
@@ -65,11 +71,11 @@ def echo_service(answer: Answer) -> Registration:
                 response_serializer=StringValue.SerializeToString,
             )
         }
-        generic = grpc.method_handlers_generic_handler(ECHO, handlers)
+        generic = grpc.method_handlers_generic_handler(name, handlers)
         server.add_generic_rpc_handlers((generic,))
-        server.add_registered_method_handlers(ECHO, handlers)
+        server.add_registered_method_handlers(name, handlers)
 
-    return Registration(ECHO, register)
+    return Registration(name, register)
 
 
 @pytest.fixture
@@ -89,7 +95,8 @@ def serve() -> Iterator[Callable[..., Served]]:
             }
         )
         registry = CollectorRegistry()
-        server = Server(config, "echo", registry, [echo_service(answer)])
+        services, admin_services = [echo_service(answer)], [echo_service(answer, ADMIN)]
+        server = Server(config, "echo", registry, services, admin_services)
         addresses = server.start()
         server.set_ready(True)
         served = Served(
@@ -107,6 +114,20 @@ def serve() -> Iterator[Callable[..., Served]]:
         served.channel.close()
         served.admin.close()
         served.server.stop(drain_seconds=0)
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What the kit logs of calls, from debug up."""
+    text = io.StringIO()
+    writer = logging.StreamHandler(text)
+    writer.setFormatter(JsonLines("echo"))
+    logger = logging.getLogger("lookalike_kit.interceptors")
+    logger.addHandler(writer)
+    logger.setLevel(logging.DEBUG)
+    yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
+    logger.removeHandler(writer)
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from google.rpc import error_details_pb2, status_pb2
 
 from lookalike_kit import calls
+from lookalike_kit.admission import MAX_READING
 
 HELLO = StringValue(value="hello")
 
@@ -56,7 +57,7 @@ def test_a_refusal_tells_clients_when_to_come_back_in_both_ways(serve, gate):
     assert not held.done()
 
 
-def test_all_places_are_free_again_after_calls_expired_while_they_waited(serve, gate):
+def test_a_place_to_wait_in_is_free_again_as_soon_as_its_call_expired(serve, gate):
     served = serve(gate, threads=2, max_waiting=4)
     held = [served.say.future(HELLO) for _ in range(2)]
     for _ in held:
@@ -64,16 +65,27 @@ def test_all_places_are_free_again_after_calls_expired_while_they_waited(serve, 
 
     expired = [served.say.future(HELLO, timeout=0.2) for _ in range(4)]
     assert {call.code() for call in expired} == {grpc.StatusCode.DEADLINE_EXCEEDED}
-    assert in_flight(served) == 6
-    gate.opened.set()
-    until(lambda: in_flight(served) == 0)
-    gate.opened.clear()
+    until(lambda: in_flight(served) == 2)
 
-    again = [served.say.future(HELLO, timeout=20) for _ in range(6)]
+    again = [served.say.future(HELLO, timeout=20) for _ in range(4)]
     until(lambda: in_flight(served) == 6)
     gate.opened.set()
-    assert [call.code() for call in again] == [grpc.StatusCode.OK] * 6
+    assert [call.code() for call in held + again] == [grpc.StatusCode.OK] * 6
+    until(lambda: in_flight(served) == 0)
     assert served.metric("lookalike_admission_refused_total") == 0
+
+
+def test_a_cancelled_call_gives_its_place_to_the_next(serve, gate):
+    served = serve(gate, threads=1, max_waiting=2)
+    held = served.say.future(HELLO)
+    gate.wait_for_a_call()
+    cancelled, next_one = (served.say.future(HELLO, timeout=20) for _ in range(2))
+    until(lambda: in_flight(served) == 3)
+    cancelled.cancel()
+    gate.opened.set()
+
+    assert held.result() == next_one.result() == HELLO
+    until(lambda: in_flight(served) == 0)
 
 
 def test_a_call_that_expires_while_it_waits_never_runs(serve, gate):
@@ -129,6 +141,56 @@ def test_the_wait_for_a_thread_is_measured_and_known_to_the_handler(serve):
     assert first.exception() is None
     assert int(second.result().value) >= 50_000
     assert served.metric("lookalike_admission_wait_seconds_sum") >= 0.05
+
+
+def test_senders_that_never_end_take_no_place_from_others(serve):
+    served = serve(lambda request, _: request, threads=1, max_waiting=0)
+    endless = threading.Event()
+
+    def body() -> Iterator[StringValue]:
+        endless.wait(30)
+        yield HELLO
+
+    slow = served.channel.stream_unary(
+        "/test.v1.EchoService/Say",
+        request_serializer=StringValue.SerializeToString,
+        response_deserializer=StringValue.FromString,
+    )
+    held = []
+    while len(held) < MAX_READING:
+        held.append(slow.future(body(), timeout=30))
+        until(lambda: served.metric("lookalike_reading_calls") == len(held))
+
+    assert served.say(HELLO, timeout=20) == HELLO
+    assert in_flight(served) == 0
+    endless.set()
+    codes = [call.code() for call in held]
+    # The one that was read for longest made room for the call that came whole; two may have.
+    assert codes[1:].count(grpc.StatusCode.CANCELLED) <= 1
+    assert codes[0] is grpc.StatusCode.CANCELLED
+    assert served.metric("lookalike_admission_cut_off_total") >= 1
+
+
+def test_a_call_without_a_message_is_the_callers_fault(serve):
+    served = serve(lambda request, _: request)
+    empty = served.channel.stream_unary("/test.v1.EchoService/Say")
+
+    with pytest.raises(grpc.RpcError) as error:
+        empty(iter(()), timeout=20)
+
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.value.details() == "request: expected a message, got none"
+
+
+def test_a_message_that_does_not_parse_is_refused(serve):
+    served = serve(lambda request, _: request)
+    raw = served.channel.unary_unary("/test.v1.EchoService/Say")
+
+    with pytest.raises(grpc.RpcError) as error:
+        raw(b"\xff\xff\xff", timeout=20)
+
+    assert error.value.code() is grpc.StatusCode.INTERNAL
+    assert served.say(HELLO, timeout=20) == HELLO
 
 
 def _ends_before_the_gate_opens(call: Any) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from lookalike_kit.config import ConfigError, describe, host_and_port, read, setting
-from lookalike_kit.server import ServerConfig
+from lookalike_kit.server_config import ServerConfig
 
 PREFIX = "SHOP_TILL_"
 
@@ -129,3 +129,51 @@ def test_every_setting_is_described_in_words():
 def test_an_address_is_a_host_and_a_port():
     assert host_and_port("[::1]:80") == ("::1", 80)
     assert host_and_port("localhost:0") == ("localhost", 0)
+
+
+def server_problems(**settings: object) -> str:
+    with pytest.raises(ConfigError) as error:
+        ServerConfig(**settings)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", ["address", "admin_address"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "[::]", "search.internal"])
+def test_plain_text_beyond_loopback_has_to_be_meant(name, host):
+    said = server_problems(**{name: f"{host}:50061"})
+
+    assert said == (
+        f"{name}: expected a loopback address, or TLS_CERTIFICATE and TLS_KEY, or INSECURE=true "
+        f"for calls in plain text, got '{host}:50061'"
+    )
+    ServerConfig(**{name: f"{host}:50061"}, insecure=True)
+    ServerConfig(**{name: f"{host}:50061"}, tls_certificate=Path("crt"), tls_key=Path("key"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]"])
+def test_loopback_needs_nothing(host):
+    ServerConfig(address=f"{host}:0", admin_address=f"{host}:0")
+
+
+def test_half_of_what_belongs_together_is_refused():
+    said = server_problems(tls_certificate=Path("crt"))
+    assert said == "tls_key: expected TLS_CERTIFICATE and TLS_KEY, got one without the other"
+    said = server_problems(tls_client_ca=Path("ca"))
+    assert said == "tls_client_ca: expected TLS_CERTIFICATE and TLS_KEY with it, got neither"
+
+
+@pytest.mark.parametrize("setting", [{"max_calls_each": 4}, {"admin_callers": ("ops",)}])
+def test_callers_need_something_to_be_known_by(setting):
+    [name] = setting
+
+    said = server_problems(**setting)
+
+    assert said == f"{name}: expected TOKENS or TLS_CLIENT_CA, to know callers by, got neither"
+    ServerConfig(**setting, tokens=Path("tokens"))
+
+
+def test_what_a_configuration_says_of_itself_has_the_variables_name():
+    with pytest.raises(ConfigError) as error:
+        read(ServerConfig, "SHOP_", {"SHOP_ADDRESS": "0.0.0.0:1"})
+
+    assert str(error.value).startswith("SHOP_ADDRESS: expected a loopback address, or ")

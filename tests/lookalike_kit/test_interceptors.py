@@ -1,7 +1,4 @@
-import io
-import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -13,7 +10,6 @@ from lookalike.v1.error_reason_pb2 import ErrorReason
 
 from lookalike_kit import calls
 from lookalike_kit.errors import InvalidField, ServiceError
-from lookalike_kit.logs import JsonLines
 
 HELLO = StringValue(value="hello")
 
@@ -46,20 +42,6 @@ def detail(error: Any, kind: type[Message]) -> Any:
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
     found = kind()
     return found if any(packed.Unpack(found) for packed in status.details) else None
-
-
-@pytest.fixture
-def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What the kit logs, from debug up."""
-    text = io.StringIO()
-    writer = logging.StreamHandler(text)
-    writer.setFormatter(JsonLines("echo"))
-    logger = logging.getLogger("lookalike_kit.interceptors")
-    logger.addHandler(writer)
-    logger.setLevel(logging.DEBUG)
-    yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
-    logger.removeHandler(writer)
-    logger.setLevel(logging.NOTSET)
 
 
 def test_an_error_says_its_status_message_reason_and_metadata(serve):

@@ -71,6 +71,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The device that runs the model failed."""
     ERROR_REASON_UNKNOWN_MODEL: _ErrorReason.ValueType  # 21
     """No model of this name or version is served."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 22
+    """The call comes without a token that the service knows."""
+    ERROR_REASON_NOT_ALLOWED: _ErrorReason.ValueType  # 23
+    """The caller is known, and may not make this call."""
+    ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 24
+    """The caller has as many calls in flight as one caller may have."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused. It travels as the name without the prefix in google.rpc.ErrorInfo.reason with the
@@ -121,6 +127,12 @@ ERROR_REASON_DEVICE_FAILED: ErrorReason.ValueType  # 20
 """The device that runs the model failed."""
 ERROR_REASON_UNKNOWN_MODEL: ErrorReason.ValueType  # 21
 """No model of this name or version is served."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 22
+"""The call comes without a token that the service knows."""
+ERROR_REASON_NOT_ALLOWED: ErrorReason.ValueType  # 23
+"""The caller is known, and may not make this call."""
+ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 24
+"""The caller has as many calls in flight as one caller may have."""
 global___ErrorReason = ErrorReason
 
 @typing.final
