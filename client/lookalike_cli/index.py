@@ -233,11 +233,18 @@ def release_command(name: str, store: Path, as_json: bool) -> None:
 
 @command.command("prune")
 @store_option
-@click.option("--keep", default=3, show_default=True, help="Generations an index, at least.")
+@click.option(
+    "--keep",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Generations an index, at least.",
+)
 @click.option(
     "--grace-hours",
     default=24.0,
     show_default=True,
+    type=click.FloatRange(min=0),
     help="What is younger stays: longer than the longest publish.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")

@@ -115,6 +115,8 @@ def move_to(store: Store, published: Published, *, only: bool = False) -> Moved 
     manifest = published.manifest
     key = current_key(manifest.index)
     with store.lock("blobs", shared=True):
+        # A prune in between takes the manifest alone where others name the same blobs.
+        read_manifest(store, manifest.index, manifest.number, published.sha256)
         _check_complete(store, manifest)
         before = store.read_or_none(key)
         if _predecessor(before, key, manifest.space_id) != manifest.parent:
@@ -160,8 +162,8 @@ def roll_back(store: Store, index: str, *, to: int | None = None) -> Manifest:
 
 
 def hold(store: Store, index: str, reason: str) -> Hold:
-    """From here on publishes write, but CURRENT stays; rollback still moves it."""
-    check_name(index)
+    """From here on publishes write, but CURRENT stays; rollback still moves it. StoreError."""
+    _check_known(store, index)
     held = Hold(reason=reason, since=datetime.now(UTC).isoformat(timespec="seconds"))
     with store.lock("blobs", shared=True):
         store.put(hold_key(index), encode(held))
@@ -185,7 +187,8 @@ def check_not_held(store: Store, index: str) -> None:
 
 def release(store: Store, index: str) -> None:
     """Ends a hold. What was published meanwhile is not served until the next publish."""
-    store.delete(hold_key(check_name(index)))
+    _check_known(store, index)
+    store.delete(hold_key(index))
 
 
 def listing(store: Store, index: str) -> list[Listed]:
@@ -216,9 +219,19 @@ def read_current(store: Store, index: str) -> tuple[bytes, Current]:
     """CURRENT and its bytes, for a compare-and-swap. StoreError where nothing is published."""
     data = store.read_or_none(current_key(check_name(index)))
     if data is None:
-        known = ", ".join(store.names("indexes")) or "none"
-        raise StoreError(f"index: expected a published one ({known}), got {index}")
+        raise _unknown(store, index)
     return data, decode(data, Current, current_key(index))
+
+
+def _check_known(store: Store, index: str) -> None:
+    """A mistyped name must not be held, or released, in the place of the one that was meant."""
+    if check_name(index) not in store.names("indexes"):
+        raise _unknown(store, index)
+
+
+def _unknown(store: Store, index: str) -> StoreError:
+    known = ", ".join(store.names("indexes")) or "none"
+    return StoreError(f"index: expected a published one ({known}), got {index}")
 
 
 def read_manifest(store: Store, index: str, number: int, sha256: str) -> Manifest:

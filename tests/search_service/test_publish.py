@@ -167,6 +167,18 @@ def test_nobodys_move_is_undone_by_a_move_that_came_later(store, builds, other_b
     assert served(store) == [(SPACE, 1), (OTHER_SPACE, 3)]
 
 
+def test_nothing_moves_to_a_generation_that_was_pruned_after_it_was_written(store, builds):
+    publish(store, "dresses", builds[0])
+    same, other = (publish(store, "dresses", built, serve=False) for built in builds[:2])
+    prune(store, keep=0, grace_seconds=0)
+
+    for pruned in (same, other):
+        with pytest.raises((StoreError, FileNotFoundError)):
+            move_to(store, pruned)
+    assert served(store) == [(SPACE, 1)]
+    complete(store)
+
+
 def test_generations_are_listed_the_newest_first(store, builds):
     for built in builds:
         publish(store, "dresses", built)
@@ -198,8 +210,14 @@ def test_a_hostile_name_is_refused_by_every_verb(store, builds, name):
 def test_an_index_that_is_not_there_is_named_with_those_that_are(store, builds):
     publish(store, "dresses", builds[0])
 
-    with pytest.raises(StoreError, match=r"expected a published one \(dresses\), got shoes"):
-        roll_back(store, "shoes")
+    for verb in (
+        lambda: roll_back(store, "shoes"),
+        lambda: hold(store, "shoes", "why"),
+        lambda: release(store, "shoes"),
+    ):
+        with pytest.raises(StoreError, match=r"expected a published one \(dresses\), got shoes"):
+            verb()
+    assert store.names("indexes") == ["dresses"]
 
 
 def test_a_folder_that_no_build_left_is_refused(store, builds, tmp_path):
