@@ -33,6 +33,7 @@ __all__ = [
     "Region",
     "UnsupportedImage",
     "check",
+    "cut",
     "decode",
     "read",
     "square",
@@ -164,7 +165,7 @@ def decode(
         raise
     except Exception as error:  # whatever a damaged file makes Pillow raise, as AssertionError
         raise _undecodable(header, error) from error
-    return [square(_cut(upright, region), preprocessing) for region in regions]
+    return [square(cut(upright, region), preprocessing) for region in regions]
 
 
 def _undecodable(header: ImageHeader, error: Exception) -> BrokenImage:
@@ -213,7 +214,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     return white.convert("RGB")
 
 
-def _cut(image: Image.Image, region: Region) -> Image.Image:
+def cut(image: Image.Image, region: Region) -> Image.Image:
+    """The region of an upright picture, rounded outwards to whole pixels."""
     if region == WHOLE:
         return image
     width, height = image.size

@@ -7,10 +7,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from embedder_service.training.catalogue_options import catalogue_options
 from embedder_service.training.class_sheet import draw_classes
 from embedder_service.training.data import Catalogue, CatalogueError
 from embedder_service.training.progress import Ticker
-from embedder_service.training.read import AUTO, FORMATS, read_catalogue
+from embedder_service.training.read import read_catalogue
 from embedder_service.training.summary import Summary
 from lookalike_cli.printing import json_option, print_json, print_table
 
@@ -37,16 +38,7 @@ def command() -> None:
 
 
 @command.command("show")
-@click.argument("catalogue", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--format",
-    "format_name",
-    default=AUTO,
-    show_default=True,
-    type=click.Choice([AUTO, *FORMATS]),
-    help="How the photos lie there.",
-)
-@click.option("--no-boxes", is_flag=True, help="Read photos whole where there are boxes.")
+@catalogue_options
 @click.option(
     "--top", default=20, show_default=True, type=click.IntRange(1), help="Classes to list."
 )

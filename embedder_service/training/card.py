@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from embedder_service import images
 from embedder_service.judging.evaluate import Figures, Row
-from embedder_service.training.data import Catalogue
+from embedder_service.training.boxes import region_of
+from embedder_service.training.data import Catalogue, Photo
 from embedder_service.training.finetune import FinetuneSettings
 
 _GOLDEN_SIDE = 512  # pixels; larger photos are kept smaller
@@ -60,7 +61,7 @@ def golden_photos(catalogue: Catalogue, count: int = 8) -> list[bytes]:
     chosen = [
         by_category[(2 * place + 1) * len(by_category) // (2 * count)] for place in range(count)
     ]
-    return [_jpeg(photo.path) for photo in chosen]
+    return [_jpeg(photo) for photo in chosen]
 
 
 def model_card(catalogue: Catalogue, settings: FinetuneSettings, rows: Sequence[Row]) -> str:
@@ -112,12 +113,14 @@ def _table_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _jpeg(path: Path) -> bytes:
-    content = path.read_bytes()
+def _jpeg(photo: Photo) -> bytes:
+    content = photo.path.read_bytes()
     with Image.open(io.BytesIO(content)) as image:
-        if image.format == "JPEG" and max(image.size) <= _GOLDEN_SIDE:
+        if image.format == "JPEG" and max(image.size) <= _GOLDEN_SIDE and photo.box is None:
             return content
         upright = ImageOps.exif_transpose(image).convert("RGB")
+    if photo.box is not None:
+        upright = images.cut(upright, region_of(photo.box, upright.size))
     upright.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
     file = io.BytesIO()
     upright.save(file, "JPEG", quality=92)

@@ -16,6 +16,7 @@ from embedder_service.judging.evaluate import evaluate
 from embedder_service.model import EmbeddingModel
 from embedder_service.spec import BACKBONES, ModelError
 from embedder_service.training.card import figure_lines, golden_photos, model_card
+from embedder_service.training.catalogue_options import catalogue_options
 from embedder_service.training.data import Catalogue, CatalogueError
 from embedder_service.training.finetune import estimate_minutes, finetune
 from embedder_service.training.precision import device_of
@@ -35,6 +36,8 @@ class _Places:
     """Where a training reads, what it keeps, and where its model goes."""
 
     catalogue: Path
+    format_name: str
+    boxes: bool
     models: Path
     run: Path
     restart: bool
@@ -45,7 +48,7 @@ def _folder(**options: Any) -> Any:
 
 
 @click.command("finetune")
-@click.argument("catalogue", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@catalogue_options
 @click.option("--models", **_folder(default=Path("models")), help="models/<space_id> goes here.")
 @click.option(
     "--run-folder",
@@ -107,13 +110,15 @@ def _folder(**options: Any) -> Any:
 @click.option("--seed", default=0, show_default=True)
 def command(
     catalogue: Path,
+    format_name: str,
+    no_boxes: bool,
     models: Path,
     run_folder: Path | None,
     restart: bool,
     find_rate: bool,
     **options: object,
 ) -> None:
-    """Fine-tune on CATALOGUE: a folder of photos, or the lists of a known data set.
+    """Fine-tune on CATALOGUE: a folder of photos, a known data set's, or a table of photos.
 
     \b
     lookalike finetune photos/ --models models
@@ -128,7 +133,7 @@ def command(
         place = run_folder or Path(
             "runs", f"{catalogue.resolve().name}-{settings.backbone}-{settings.recipe}"
         )
-        places = _Places(catalogue, models, place, restart)
+        places = _Places(catalogue, format_name, not no_boxes, models, place, restart)
         with joined(device_of(settings.device).type) as team:
             (_look_for_rate if find_rate else _train)(places, settings, team)
     except (CatalogueError, ModelError, ValueError) as error:
@@ -138,7 +143,7 @@ def command(
 
 def _train(places: _Places, settings: FinetuneSettings, team: Team) -> None:
     console = Console(quiet=not team.is_first)
-    catalogue = _read(console, places.catalogue)
+    catalogue = _read(console, places)
     run = Run(places.run)
     if team.is_first:
         run.begin(catalogue, settings, places.restart)
@@ -182,7 +187,7 @@ def _look_for_rate(places: _Places, settings: FinetuneSettings, team: Team) -> N
     if team.size > 1:
         raise ValueError(f"find-rate: expected one process, got {team.size}")
     console = Console()
-    catalogue = _read(console, places.catalogue)
+    catalogue = _read(console, places)
     with Ticker("looking for a rate", console) as ticker:
         curve = find_rate(catalogue, settings, ticker.on_step, _saying(console))
     picture = places.run / "rates.png"
@@ -190,8 +195,13 @@ def _look_for_rate(places: _Places, settings: FinetuneSettings, team: Team) -> N
     _saying(console)(f"--rate {curve.suggestion:.1e} (curve: {picture})")
 
 
-def _read(console: Console, folder: Path) -> Catalogue:
-    catalogue = read_catalogue(folder)
+def _read(console: Console, places: _Places) -> Catalogue:
+    with Ticker("looking at every photo", console) as ticker:
+        catalogue = read_catalogue(
+            places.catalogue, places.format_name, boxes=places.boxes, on_step=ticker.on_step
+        )
+    for note in catalogue.notes:
+        _saying(console)(f"note: {note}")
     for damaged in catalogue.damaged:
         _saying(console)(f"left out: {damaged.path}: {damaged.reason}")
     return catalogue

@@ -34,6 +34,15 @@ def test_large_and_other_photos_become_small_jpegs(tmp_path: Path):
         assert (image.format, image.size) == ("JPEG", (512, 341))
 
 
+def test_a_golden_photo_with_a_box_is_that_part_of_it(tmp_path: Path):
+    Image.new("RGB", (60, 40), (200, 40, 40)).save(tmp_path / "a.jpg")
+    photo = Photo(photo_id="a.jpg", path=tmp_path / "a.jpg", item_id="a", box=(10, 5, 60, 38))
+    (content,) = golden_photos(Catalogue(tmp_path, (photo,)))
+
+    with Image.open(io.BytesIO(content)) as image:
+        assert (image.format, image.size) == ("JPEG", (50, 33))
+
+
 def test_the_card_tells_data_recipe_and_figures(tiny: Catalogue):
     figures = Figures(
         item_recall_at_1=0.875,

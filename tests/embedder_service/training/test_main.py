@@ -47,6 +47,20 @@ def test_a_model_folder_comes_out_and_loads(tiny_folder: Path, tmp_path: Path):
     assert str(folder) in result.output.replace("\n", "")
 
 
+def test_a_table_of_photos_is_learnt_from_as_well(tiny_folder: Path, tmp_path: Path):
+    names = sorted(path.relative_to(tiny_folder) for path in tiny_folder.rglob("*.jpg"))
+    rows = [f"{name},{name.parent.name},8 8 88 88,9" for name in names]
+    table = tiny_folder / "photos.csv"
+    table.write_text("\n".join(["path,item_id,box,price", *rows]))
+    options = ["--backbone=resnet18", "--weights=none", "--side=32", "--epochs=1", "--batch=8"]
+    places = ["--models", str(tmp_path / "models"), "--run-folder", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, ["finetune", str(table), *places, *options])
+    table.unlink()
+
+    assert result.exit_code == 0, result.output
+    assert "note: columns that are not used: price" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
