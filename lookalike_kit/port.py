@@ -1,5 +1,7 @@
 """One gRPC server on one address: what it carries, what stands around each call, what it bounds."""
 
+import errno
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +9,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
 from lookalike_kit.admission import AdmissionPool
-from lookalike_kit.config import ConfigError
+from lookalike_kit.config import ConfigError, host_and_port
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,12 @@ class Port:
     def bind(self, address: str) -> str:
         """HOST:PORT with the port that was free. Raises ConfigError where it cannot be had."""
         try:
+            _refuse_taken(address)
             if self._credentials is None:
                 port = self._server.add_insecure_port(address)
             else:
                 port = self._server.add_secure_port(address, self._credentials)
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             raise unbindable(self._setting, address, error) from None
         return f"{address.rpartition(':')[0]}:{port}"
 
@@ -72,6 +75,17 @@ def unbindable(setting: str, address: str, error: Exception) -> ConfigError:
     return ConfigError(
         f"{setting}: expected a free HOST:PORT of this machine, got {address} ({error})"
     )
+
+
+def _refuse_taken(address: str) -> None:
+    """Raises OSError. gRPC finds it out as well, but writes lines of its own into the log."""
+    host, port = host_and_port(address)
+    try:
+        family, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(where[:2], family=family).close()
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise
 
 
 def _options(max_message_bytes: int) -> list[tuple[str, int]]:

@@ -5,7 +5,7 @@ has memory for two pictures. Vectors are the picture's shade. `python failing_em
 """
 
 import ctypes
-import os
+import sys
 
 import numpy as np
 from lookalike.embedder.v1 import embedder_pb2 as pb
@@ -14,7 +14,8 @@ from embedder_service.config import PREFIX, EmbedderConfig
 from embedder_service.pace import Pace
 from embedder_service.spec import Preprocessing
 from embedder_service.wiring import Embedder, Loaded
-from lookalike_kit import config, logs
+from lookalike_kit import logs
+from lookalike_kit.program import Program
 
 
 def embed(images: np.ndarray) -> np.ndarray:
@@ -30,13 +31,12 @@ def embed(images: np.ndarray) -> np.ndarray:
     return np.array([[shade, 1] for shade in shades], np.float32)
 
 
-def main() -> None:
-    settings = config.read(EmbedderConfig, PREFIX, os.environ)
-    logs.configure(settings.log_level, "embedder")
+def serve(config: EmbedderConfig) -> None:
+    logs.configure(config.log_level, "embedder")
     info = pb.GetInfoResponse(space_id="5" * 64, dimension=2, max_images_per_call=64)
-    pace = Pace(0.001, 0.001, settings.max_batch)
-    Embedder(settings, Loaded(embed, pace, Preprocessing(resize=32, crop=32), info)).run()
+    pace = Pace(0.001, 0.001, config.max_batch)
+    Embedder(config, Loaded(embed, pace, Preprocessing(resize=32, crop=32), info)).run()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(Program("embedder", "", "").main(lambda: (EmbedderConfig, PREFIX, ()), serve))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -54,13 +55,17 @@ class Failing:
             return page.read().decode()
 
 
+def start(**settings: str) -> subprocess.Popen[str]:
+    named = {f"LOOKALIKE_EMBEDDER_{name}": text for name, text in {**SETTINGS, **settings}.items()}
+    return subprocess.Popen(
+        [sys.executable, SCRIPT], env={**os.environ, **named}, stderr=subprocess.PIPE, text=True
+    )
+
+
 @pytest.fixture
 def failing() -> Iterator[Failing]:
-    named = {f"LOOKALIKE_EMBEDDER_{name}": value for name, value in SETTINGS.items()}
     with ExitStack() as stack:
-        process = subprocess.Popen(
-            [sys.executable, SCRIPT], env={**os.environ, **named}, stderr=subprocess.PIPE, text=True
-        )
+        process = start()
         stack.callback(process.communicate)
         stack.callback(process.kill)
         yield Failing(process, stack)
@@ -117,3 +122,18 @@ def test_where_memory_runs_out_every_call_of_the_batch_is_answered_all_the_same(
     assert [vector[0] for vector in vectors] == list(range(10))
     assert 'device_trouble_total{kind="out_of_memory"}' in failing.metrics()
     assert next(failing.health).status == SERVING
+
+
+@pytest.mark.parametrize("setting", ["ADDRESS", "ADMIN_ADDRESS", "METRICS_ADDRESS"])
+def test_a_port_in_use_is_told_in_one_line(setting):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = start(**{setting: address})
+        _, told = process.communicate(timeout=60)
+
+    expected = (
+        f"embedder cannot start: {setting.lower()}: expected a free HOST:PORT of this machine"
+    )
+    assert process.returncode == 2
+    assert told.startswith(f"{expected}, got {address} (")
+    assert told.count("\n") == 1
