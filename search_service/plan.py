@@ -65,7 +65,8 @@ def first_plan(index: str, segments: Segments, rules: Rules, allowed: Allowed | 
         return scan
     points = [part.effort_for(rules.options.recall) for part in segments.parts]
     looks = tuple(needs.look(point) for point in points)
-    if allowed is not None:
+    # Few may be left by removals, too: of 20,000 x 128 rows with 28 live ones annoy took 55 ms.
+    if allowed is not None or 2 * available < segments.row_numbers:
         scan_micros = available * segments.vectors.shape[1] * _SCAN_MICROS
         if scan_micros <= sum(map(_micros, points, looks)):
             return scan

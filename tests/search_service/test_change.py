@@ -150,6 +150,16 @@ def test_a_large_delta_has_the_bases_engine_and_is_found_through_it(store, publi
     assert generation.nearest(targets, Options(10, 1, (), 0.95, False)).engine == engine
 
 
+def test_where_nearly_all_is_removed_the_rest_is_compared(store, publish_anew):
+    publish_anew(store, many(2500), engine="annoy", widths=(8,))
+    remove(store, "dresses", list(many(2450)))
+
+    found = served(store).nearest(as_vectors(3), Options(10, 1, (), 0.99, False))
+
+    assert (found.engine, found.effort) == ("exact", 0)
+    assert all(len(each.hits) == 10 for each in found.answers)
+
+
 def test_a_change_writes_nothing_of_the_base_again(store, publish_anew):
     publish_anew(store, many(40))
     before = set(store.names("blobs"))
