@@ -17,10 +17,13 @@ Reply = TypeVar("Reply")
 class Call:
     request_id: str
     ends_at: float
+    token: str | None = None
 
     @classmethod
-    def begin(cls, deadline_seconds: float, request_id: str | None = None) -> "Call":
-        return cls(request_id or uuid.uuid4().hex, time.monotonic() + deadline_seconds)
+    def begin(
+        cls, deadline_seconds: float, request_id: str | None = None, token: str | None = None
+    ) -> "Call":
+        return cls(request_id or uuid.uuid4().hex, time.monotonic() + deadline_seconds, token)
 
     def send(
         self,
@@ -46,8 +49,14 @@ class Call:
             return rpc(
                 request,
                 timeout=left,
-                metadata=(("x-request-id", self.request_id),),
+                metadata=self._metadata(),
                 wait_for_ready=wait_for_ready,
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.request_id) from error
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        request_id = ("x-request-id", self.request_id)
+        if self.token is None:
+            return (request_id,)
+        return (request_id, ("authorization", f"Bearer {self.token}"))

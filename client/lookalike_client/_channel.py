@@ -1,8 +1,15 @@
 """One channel to the replicas of one service: how it spreads calls, retries and reconnects."""
 
+import threading
+from collections.abc import Callable
 from importlib import resources
+from typing import Generic, TypeVar
 
 import grpc
+
+from lookalike_client._credentials import Reread
+
+Stub = TypeVar("Stub")
 
 # Every legal answer fits the 4 MiB of gRPC's default; a later service may have larger ones.
 MAX_RECEIVE_BYTES = 16 << 20
@@ -16,9 +23,46 @@ def service_config() -> str:
     return resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
 
 
-def open_channel(target: str) -> grpc.Channel:
+def open_channel(target: str, tls: grpc.ChannelCredentials | None = None) -> grpc.Channel:
     """`target` as gRPC has it: "host:port", or "dns:///search:50061" for all pods of a name."""
-    return grpc.insecure_channel(target, options=_options())
+    if tls is None:
+        return grpc.insecure_channel(target, options=_options())
+    return grpc.secure_channel(target, tls, options=_options())
+
+
+class Connection(Generic[Stub]):
+    """A service's stub, on a channel that is opened anew when the credentials have changed."""
+
+    def __init__(
+        self,
+        target: str,
+        stub: Callable[[grpc.Channel], Stub],
+        tls: Reread[grpc.ChannelCredentials] | None,
+    ) -> None:
+        self._target = target
+        self._stub_on = stub
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._open(tls.current() if tls else None)
+
+    def stub(self) -> Stub:
+        """The stub to call now. What is in flight on another ends there."""
+        wanted = self._tls.current() if self._tls else None
+        if wanted is not self._used:
+            with self._lock:
+                if wanted is not self._used:
+                    self._open(wanted)
+        return self._stub
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _open(self, tls: grpc.ChannelCredentials | None) -> None:
+        # The channel before is not closed, which would end its calls, but forgotten: gRPC closes it
+        # with the last of them.
+        self._channel = open_channel(self._target, tls)
+        self._stub = self._stub_on(self._channel)
+        self._used = tls
 
 
 def _options() -> list[tuple[str, str | int]]:

@@ -15,7 +15,8 @@ from lookalike.v1.embedding_pb2 import Embedding
 from lookalike_client import _answers
 from lookalike_client._answers import Answer, Item
 from lookalike_client._call import Call
-from lookalike_client._channel import open_channel
+from lookalike_client._channel import Connection
+from lookalike_client._credentials import Credentials, FilePath
 from lookalike_client._environment import Settings
 from lookalike_client._errors import ImageFailed, image_failed
 from lookalike_client._options import SearchOptions, search_options
@@ -30,6 +31,8 @@ class Client:
     needs only the other. Nothing is connected before the first call.
     deadline_seconds: the time for one call of a method, retries included.
     bulk_deadline_seconds: the same for `embed(..., bulk=True)`, which waits behind everybody else.
+    tls_ca, tls_certificate, tls_key, token_file: paths of files, read again when they change; calls
+    go in plain text without tls_ca. The certificate is the client's own.
 
     Every method raises a LookalikeError; which kind says what to do about it.
     """
@@ -41,21 +44,25 @@ class Client:
         search: str = "",
         deadline_seconds: float = 2.0,
         bulk_deadline_seconds: float = 60.0,
+        tls_ca: FilePath = "",
+        tls_certificate: FilePath = "",
+        tls_key: FilePath = "",
+        token_file: FilePath = "",
     ) -> None:
-        self._embedder_channel = open_channel(embedder) if embedder else None
-        self._search_channel = open_channel(search) if search else None
-        self._embedder_stub = (
-            EmbedderServiceStub(self._embedder_channel) if self._embedder_channel else None
+        credentials = Credentials(
+            tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key, token_file=token_file
         )
-        self._search_stub = (
-            SearchServiceStub(self._search_channel) if self._search_channel else None
-        )
+        credentials.expect_safe(embedder, search)
+        tls = credentials.tls()
+        self._token = credentials.token()
+        self._to_embedder = Connection(embedder, EmbedderServiceStub, tls) if embedder else None
+        self._to_search = Connection(search, SearchServiceStub, tls) if search else None
         self._deadline_seconds = deadline_seconds
         self._bulk_deadline_seconds = bulk_deadline_seconds
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Reads LOOKALIKE_CLIENT_EMBEDDER, _SEARCH, _DEADLINE_SECONDS, _BULK_DEADLINE_SECONDS."""
+        """Reads LOOKALIKE_CLIENT_EMBEDDER, _SEARCH and the others of docs/configuration.md."""
         return cls(**asdict(Settings.read(environment)))
 
     def embed(
@@ -172,9 +179,9 @@ class Client:
 
     def close(self) -> None:
         """Ends what is in flight and closes the connections."""
-        for channel in (self._embedder_channel, self._search_channel):
-            if channel is not None:
-                channel.close()
+        for connection in (self._to_embedder, self._to_search):
+            if connection is not None:
+                connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -189,15 +196,15 @@ class Client:
 
     @property
     def _embedder(self) -> EmbedderServiceStub:
-        if self._embedder_stub is None:
+        if self._to_embedder is None:
             raise ValueError("embedder: expected the service's address, got none")
-        return self._embedder_stub
+        return self._to_embedder.stub()
 
     @property
     def _searcher(self) -> SearchServiceStub:
-        if self._search_stub is None:
+        if self._to_search is None:
             raise ValueError("search: expected the service's address, got none")
-        return self._search_stub
+        return self._to_search.stub()
 
     def _begin(
         self,
@@ -206,7 +213,10 @@ class Client:
         bulk: bool = False,
     ) -> Call:
         usual = self._bulk_deadline_seconds if bulk else self._deadline_seconds
-        return Call.begin(usual if deadline_seconds is None else deadline_seconds, request_id)
+        token = self._token.current() if self._token else None
+        return Call.begin(
+            usual if deadline_seconds is None else deadline_seconds, request_id, token
+        )
 
     def _begin_search(self, options: SearchOptions) -> tuple[Call, search_pb2.SearchOptions]:
         call = self._begin(options.get("deadline_seconds"), options.get("request_id"))

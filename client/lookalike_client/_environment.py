@@ -22,6 +22,18 @@ class Settings:
     deadline_seconds: float = _setting(2.0, "How long a call may take, its retries included.")
     bulk_deadline_seconds: float = _setting(60.0, "How long a bulk call may take.")
 
+    tls_ca: str = _setting(
+        "",
+        "Authorities in PEM. With them calls go by TLS, to services with a certificate of theirs.",
+    )
+    tls_certificate: str = _setting(
+        "", "The client's own certificate in PEM, for services that know callers by it."
+    )
+    tls_key: str = _setting("", "The key of that certificate, in PEM.")
+    token_file: str = _setting(
+        "", "A file with the token that goes with each call. Not without TLS, but on loopback."
+    )
+
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Raises ValueError for a name or a value that cannot be meant."""
