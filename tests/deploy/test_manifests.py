@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 
 from embedder_service.config import EmbedderConfig
-from lookalike_kit.config import describe
+from lookalike_kit.config import describe, read
 from lookalike_kit.server import LIVE
 from search_service.config import SearchConfig
 
@@ -110,17 +110,13 @@ def test_every_mount_has_its_volume_and_every_reference_its_resource(rendered):
             rendered.environment(container)
 
 
-def test_every_setting_is_one_that_the_process_knows(rendered):
+def test_a_process_starts_with_the_settings_that_it_is_given(rendered):
+    """It would stop at a name that it does not know, or a value that it cannot mean or misses."""
     for pod in rendered.services():
-        given = rendered.environment(pod.containers[0])
-        assert given.keys() - defaults(tier_of(pod)).keys() <= FOREIGN_VARIABLES
-
-
-def test_required_settings_are_there(rendered):
-    for pod in rendered.services():
-        settings = settings_of(rendered, pod)
         prefix, kind = TIERS[tier_of(pod)]
-        assert all(settings[each.name] for each in describe(kind, prefix) if each.required)
+        given = rendered.environment(pod.containers[0])
+        read(kind, prefix, given)
+        assert {name for name in given if not name.startswith(prefix)} <= FOREIGN_VARIABLES
 
 
 def test_the_ports_of_pods_services_and_probes_are_those_of_the_process(rendered):
