@@ -2,11 +2,15 @@
 
 import gc
 import json
+import os
 import shutil
+import signal
 import threading
 import time
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -434,6 +438,32 @@ def test_the_loader_survives_whatever_a_look_meets(start, store, builds, tmp_pat
         stop.set()
         thread.join()
     assert replica.reasons() == [(1, "failed")]
+
+
+def test_a_check_that_was_killed_for_want_of_memory_is_tried_again(start, store, builds):
+    publish(store, "dresses", builds[0])
+    replica = start()
+    look = threading.Thread(target=replica.look)
+    look.start()
+    while not (child := child_that_checks()):
+        assert look.is_alive()
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    look.join()
+
+    (refusal,) = replica.loader.refusals
+    assert (refusal.reason, refusal.passing) == ("check_crashed", True)
+    assert replica.look(again=True) == [(SPACE, 1)]
+
+
+def child_that_checks():
+    """The process that looks at files before this one maps them."""
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # threads and processes come and go
+            for child in (task / "children").read_text().split():
+                if b"search_service.check" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+    return None
 
 
 def test_100_refusals_are_kept(start, store):
