@@ -14,7 +14,7 @@ from time import thread_time_ns
 
 import numpy as np
 
-from search_service.__main__ import main
+from search_service.__main__ import SEARCH, configuration, run
 from search_service.generation import Answers, Generation
 from search_service.query import Options, Target
 
@@ -49,4 +49,4 @@ def _put_clock(folder: Path) -> None:
 
 if __name__ == "__main__":
     _put_clock(Path(os.environ["LOOKALIKE_SEARCH_CACHE"]))
-    sys.exit(main())
+    sys.exit(SEARCH.main(configuration, run))

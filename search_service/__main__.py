@@ -1,135 +1,34 @@
-"""The search service's composition root: config -> cache -> catalog -> loader -> server."""
+"""python -m search_service: reads the configuration, then runs one replica until a signal."""
 
-import os
+from __future__ import annotations
+
 import sys
-import threading
-from importlib.metadata import version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lookalike.search.v1 import admin_pb2, admin_pb2_grpc, search_pb2, search_pb2_grpc
-from prometheus_client import CollectorRegistry
+from lookalike_kit.program import Configuration, Program
 
-from lookalike_kit import logs
-from lookalike_kit.config import ConfigError, read
-from lookalike_kit.port import Registration
-from lookalike_kit.server import Server
-from search_service.admin_servicer import IndexAdminServicer
-from search_service.cache import Cache
-from search_service.catalog import Catalog
-from search_service.config import PREFIX, SIBLINGS, SearchConfig
-from search_service.live_recall import LiveRecall
-from search_service.loader import Loader
-from search_service.manifest import NAME
-from search_service.metrics import LiveRecallGauges, SearchMetrics
-from search_service.residency import Residency
-from search_service.servicer import SearchServicer
-from search_service.store import Store, StoreError
-from search_service.vitals import Vitals
+if TYPE_CHECKING:
+    from search_service.config import SearchConfig
+
+SEARCH = Program(
+    name="search_service",
+    extra="search",
+    purpose="The CPU tier: answers over gRPC with the items of an index that are nearest to a "
+    "vector, to an item or to examples. It follows what is published in a store.",
+)
 
 
-def main() -> int:
-    try:
-        config = read(SearchConfig, PREFIX, os.environ, SIBLINGS)
-        serve(config)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+def configuration() -> Configuration[SearchConfig]:
+    from search_service.config import PREFIX, SIBLINGS, SearchConfig
+
+    return SearchConfig, PREFIX, SIBLINGS
 
 
-def serve(config: SearchConfig) -> None:
-    """Serves until a signal."""
-    logs.configure(config.log_level, "search")
-    _check(config)
-    cache = _cache(config.cache)
-    registry = CollectorRegistry()
-    catalog = Catalog()
-    metrics = SearchMetrics(registry, catalog)
-    vitals = Vitals()
-    registry.register(LiveRecallGauges(catalog, vitals))
-    registry.register(Residency(catalog, cache.folder))
-    ready = threading.Event()
+def run(config: SearchConfig) -> None:
+    from search_service.wiring import serve
 
-    def admit() -> None:
-        """Ready once every required index is served; a later refusal never takes that back."""
-        if not ready.is_set() and catalog.serving.generations.keys() >= set(config.required):
-            ready.set()
-            server.set_ready(True)
-
-    loader = Loader(
-        Store(config.store),
-        cache,
-        catalog,
-        metrics,
-        indexes=config.indexes,
-        on_look=admit,
-        max_mapped_bytes=config.max_mapped_bytes,
-        jitter_seconds=config.jitter_seconds,
-    )
-    live_recall = LiveRecall(
-        vitals,
-        metrics,
-        every=config.live_recall_every,
-        cpu_share=config.live_recall_cpu_share,
-    )
-    search = SearchServicer(catalog, metrics, vitals, live_recall, ease_from=config.ease_from)
-    admin = IndexAdminServicer(loader, vitals, version=version("lookalike"), is_ready=ready.is_set)
-    server = Server(
-        config,
-        "search",
-        registry,
-        [
-            Registration(
-                search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
-                lambda to: search_pb2_grpc.add_SearchServiceServicer_to_server(search, to),
-            )
-        ],
-        [
-            Registration(
-                admin_pb2.DESCRIPTOR.services_by_name["IndexAdminService"].full_name,
-                lambda to: admin_pb2_grpc.add_IndexAdminServiceServicer_to_server(admin, to),
-            )
-        ],
-    )
-    server.start()
-    server.catch_signals()
-    stopping = threading.Event()
-    for thread in (
-        threading.Thread(
-            target=loader.run, args=(stopping, config.poll_seconds), name="loader", daemon=True
-        ),
-        threading.Thread(target=live_recall.run, args=(stopping,), name="live recall", daemon=True),
-    ):
-        thread.start()
-    server.run_until_signal()
-    stopping.set()
-
-
-def _check(config: SearchConfig) -> None:
-    problems = []
-    if not config.store.is_dir():
-        problems.append(f"{PREFIX}STORE: expected a folder, got {str(config.store)!r}")
-    if (config.cache / "blobs").resolve() == (config.store / "blobs").resolve():
-        problems.append(f"{PREFIX}CACHE: expected another folder than the store, got the same")
-    for setting, names in (("INDEXES", config.indexes), ("REQUIRED", config.required)):
-        if strange := [name for name in names if not NAME.fullmatch(name)]:
-            problems.append(f"{PREFIX}{setting}: expected names of indexes, got {strange}")
-    if config.indexes and (left := sorted(set(config.required) - set(config.indexes))):
-        problems.append(f"{PREFIX}REQUIRED: expected some of INDEXES, got {left}")
-    if problems:
-        raise ConfigError(*problems)
-
-
-def _cache(root: Path) -> Cache:
-    try:
-        cache = Cache(root)
-        cache.claim()
-    except (OSError, StoreError) as error:
-        raise ConfigError(
-            f"{PREFIX}CACHE: expected a writable folder of this replica's own, got {error}"
-        ) from None
-    return cache
+    serve(config)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(SEARCH.main(configuration, run))

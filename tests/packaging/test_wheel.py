@@ -128,19 +128,29 @@ def test_a_search_tiers_install_has_no_torch_and_starts(install):
     assert "LOOKALIKE_SEARCH_STORE" in done.stderr
 
 
-def test_an_embedder_without_its_extra_says_what_to_install(install, tmp_path):
-    python = install("[service]")
+@pytest.mark.parametrize(
+    ("service", "extra"), [("embedder_service", "embedder"), ("search_service", "search")]
+)
+@pytest.mark.parametrize("base", ["", "[service]"])
+def test_a_service_without_its_extra_says_what_to_install(install, tmp_path, base, service, extra):
+    python = install(base)
 
     done = subprocess.run(
-        [python, "-m", "embedder_service"],
+        [python, "-m", service],
         capture_output=True,
         text=True,
         check=False,
-        env={"LOOKALIKE_EMBEDDER_MODEL": str(tmp_path)},
+        env={
+            "LOOKALIKE_EMBEDDER_MODEL": str(tmp_path),
+            "LOOKALIKE_SEARCH_STORE": str(tmp_path),
+            "LOOKALIKE_SEARCH_CACHE": str(tmp_path),
+        },
     )
 
     assert done.returncode == 2
-    assert done.stderr.endswith(": pip install 'lookalike[embedder]'\n")
+    assert done.stderr.startswith(f"{service} needs ")
+    assert done.stderr.endswith(f": pip install 'lookalike[{extra}]'\n")
+    assert done.stderr.count("\n") == 1
 
 
 def installed(python: Path) -> set[str]:

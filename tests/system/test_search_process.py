@@ -335,7 +335,8 @@ def test_mistakes_in_the_settings_stop_the_start_and_are_all_said(store, tmp_pat
     )
 
     assert process.returncode == 2
-    lines = process.stderr.splitlines()
+    assert process.stderr.startswith("search_service cannot start: ")
+    lines = process.stderr.removeprefix("search_service cannot start: ").splitlines()
     assert len(lines) == len(said)
     for line, expected in zip(lines, said, strict=True):
         assert line.startswith(f"LOOKALIKE_SEARCH_{expected}")
@@ -343,7 +344,7 @@ def test_mistakes_in_the_settings_stop_the_start_and_are_all_said(store, tmp_pat
 
 def test_the_search_tier_imports_no_torch_and_no_image_library():
     code = (
-        "import sys, search_service.__main__, search_service.build, search_service.check\n"
+        "import sys, search_service.wiring, search_service.build, search_service.check\n"
         "print(sorted({'torch', 'torchvision', 'PIL'} & set(sys.modules)))"
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
