@@ -19,7 +19,10 @@ from typing import BinaryIO
 
 import numpy as np
 from lookalike.embedder.v1.embedder_pb2 import GetInfoResponse
-from lookalike_client import Client, Embedding, ImageFailed, LookalikeError
+from lookalike.v1.error_reason_pb2 import ErrorReason
+from lookalike_client import Client, Embedding, ImageFailed, LookalikeError, Region
+
+from embedder_service.training.data import Box
 
 CALL_BYTES = 8 << 20  # photos a call, together; a single larger one goes alone
 PATIENCE_SECONDS = 300.0  # how long a service that refuses is asked again
@@ -31,12 +34,16 @@ class SpaceChanged(Exception):
 
 @dataclass(frozen=True)
 class Photograph:
-    """photo_id: unique in the catalogue. columns: what goes into photos.csv beside the ids."""
+    """photo_id: unique in the catalogue. columns: what goes into photos.csv beside the ids.
+
+    box: the part to embed, in pixels of the upright picture: left, top, right, bottom.
+    """
 
     photo_id: str
     path: Path
     item_id: str
     columns: dict[str, str] = field(default_factory=dict)
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Embedded:
 
 
 Result = tuple[Photograph, Embedding | Failure]
+Image = tuple[bytes, Sequence[Region]]
 
 
 def embed_catalogue(
@@ -128,19 +136,19 @@ def _batches(photographs: Sequence[Photograph], count: int) -> Iterator[list[Pho
 
 
 def _embed(client: Client, info: GetInfoResponse, batch: list[Photograph]) -> list[Result]:
-    contents = [_read(photograph, info.max_image_bytes) for photograph in batch]
-    sent = [content for content in contents if isinstance(content, bytes)]
+    images = [_read(photograph, info.max_image_bytes) for photograph in batch]
+    sent = [image for image in images if not isinstance(image, Failure)]
     answers = iter(_patiently(client, sent) if sent else [])
     return [
         (
             photograph,
-            _result(photograph, next(answers)) if isinstance(content, bytes) else content,
+            image if isinstance(image, Failure) else _result(photograph, next(answers)),
         )
-        for photograph, content in zip(batch, contents, strict=True)
+        for photograph, image in zip(batch, images, strict=True)
     ]
 
 
-def _read(photograph: Photograph, max_bytes: int) -> bytes | Failure:
+def _read(photograph: Photograph, max_bytes: int) -> Image | Failure:
     try:
         content = photograph.path.read_bytes()
     except OSError as error:
@@ -148,24 +156,44 @@ def _read(photograph: Photograph, max_bytes: int) -> bytes | Failure:
     if len(content) > max_bytes:  # the call around it would be refused, and its neighbours with it
         message = f"content: expected at most {max_bytes} bytes, got {len(content)}"
         return Failure(photograph.photo_id, "IMAGE_TOO_LARGE", message)
-    return content
+    return _with_region(photograph, content)
 
 
-def _patiently(client: Client, images: list[bytes]) -> list[Embedding | ImageFailed]:
+def _with_region(photograph: Photograph, content: bytes) -> Image | Failure:
+    if photograph.box is None:
+        return content, ()
+    # Pillow, for those alone who have boxes: the service takes fractions of the upright picture.
+    from embedder_service.image_header import read_header
+    from embedder_service.images import upright_size
+    from embedder_service.training.boxes import region_of
+    from lookalike_kit.errors import ServiceError
+
+    try:
+        found = region_of(photograph.box, upright_size(content, read_header(content)))
+    except ServiceError as error:
+        reason = ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_")
+        return Failure(photograph.photo_id, reason, str(error))
+    return content, (Region(**vars(found)),)
+
+
+def _patiently(client: Client, images: list[Image]) -> list[tuple[Embedding, ...] | ImageFailed]:
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return client.embed(images, bulk=True)
+            return client.embed_regions(images, bulk=True)
         except LookalikeError as error:
             if not error.retryable or time.monotonic() > until:
                 raise
             time.sleep(error.retry_after_seconds or 0.5)
 
 
-def _result(photograph: Photograph, answer: Embedding | ImageFailed) -> Embedding | Failure:
+def _result(
+    photograph: Photograph, answer: tuple[Embedding, ...] | ImageFailed
+) -> Embedding | Failure:
     if isinstance(answer, ImageFailed):
         return Failure(photograph.photo_id, answer.reason, str(answer))
-    return answer
+    (embedding,) = answer
+    return embedding
 
 
 def _write(

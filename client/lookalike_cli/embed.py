@@ -1,6 +1,7 @@
 """`lookalike embed`: photos to vectors, through the embedder."""
 
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -34,7 +35,8 @@ SHOWN_FAILURES = 5
 @click.option(
     "--table",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A CSV with a column photo_id; item_id and its other columns go into photos.csv.",
+    help="A CSV with a column photo_id; item_id and its other columns go into photos.csv. "
+    "A column box (left top right bottom, in pixels) says which part of a photo to embed.",
 )
 @click.option("--images-per-call", default=16, show_default=True, type=click.IntRange(1, 64))
 @click.option("--calls-in-flight", default=4, show_default=True, type=click.IntRange(1, 256))
@@ -74,6 +76,7 @@ def command(
     missing: list[Failure] = []
     if table is not None:
         photographs, missing = join_table(photographs, table)
+        _expect_pillow(photographs)
     with connect(embedder, search, folder, needed=["embedder"]) as client:
         done = _embed(client, photographs, out, missing, images_per_call, calls_in_flight)
     if as_json:
@@ -84,6 +87,13 @@ def command(
         raise click.ClickException(_said(done.failures, out))
     if done.failures:
         click.echo(_said(done.failures, out), err=True)
+
+
+def _expect_pillow(photographs: list[Photograph]) -> None:
+    if any(photo.box for photo in photographs) and find_spec("PIL") is None:
+        raise click.ClickException(
+            "--table: a column box needs Pillow: pip install 'lookalike[cli,embedder]'"
+        )
 
 
 def _embed(

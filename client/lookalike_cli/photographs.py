@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from embedder_service.training.data import box_of
 from lookalike_cli.catalogue import Failure, Photograph
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
@@ -32,8 +33,9 @@ def join_table(
 ) -> tuple[list[Photograph], list[Failure]]:
     """The photos with the columns of their rows; and the rows whose photo is not there.
 
-    table: a CSV with a column photo_id; item_id and any others are carried along. Photos without a
-    row stay, with empty columns: each its own item.
+    table: a CSV with a column photo_id; item_id and any others are carried along, but for `box`:
+    left top right bottom in pixels. Photos without a row stay, whole, with empty columns: each its
+    own item.
     """
     rows = _read_table(table)
     by_id = {photo.photo_id: photo for photo in photographs}
@@ -69,10 +71,21 @@ def _read_table(table: Path) -> dict[str, dict[str, str]]:
                     f"{table}, line {reader.line_num}: expected a photo_id of its own and a value"
                     f" a column, got {photo_id}"
                 )
+            _check_box(table, reader.line_num, row.get("box") or "")
             rows[photo_id] = row
     return rows
 
 
+def _check_box(table: Path, line: int, text: str) -> None:
+    try:
+        box_of(text)
+    except ValueError:
+        raise click.ClickException(
+            f"{table}, line {line}, box: expected left top right bottom in pixels, got {text}"
+        ) from None
+
+
 def _joined(photo: Photograph, row: dict[str, str]) -> Photograph:
-    columns = {name: value for name, value in row.items() if name != "item_id"}
-    return Photograph(photo.photo_id, photo.path, row.get("item_id") or photo.item_id, columns)
+    columns = {name: value for name, value in row.items() if name not in ("item_id", "box")}
+    item_id = row.get("item_id") or photo.item_id
+    return Photograph(photo.photo_id, photo.path, item_id, columns, box_of(row.get("box") or ""))

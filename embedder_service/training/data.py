@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,6 +112,20 @@ class Catalogue:
             return marked
         held_out = {photo.photo_id for photo in self.queries}
         return tuple(photo for photo in self.photos if photo.photo_id not in held_out)
+
+
+def box_of(text: str) -> Box | None:
+    """left top right bottom, as people write them and as pandas writes a list; None if blank.
+
+    Raises ValueError.
+    """
+    edges = text.strip("[]() ").replace(",", " ").split()
+    if not edges:
+        return None
+    left, top, right, bottom = map(float, edges)
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        raise ValueError(text)
+    return left, top, right, bottom
 
 
 def photo_id(path: Path, folder: Path) -> str:

@@ -16,7 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from embedder_service.training.data import SPLITS, Box, Catalogue, CatalogueError, Photo, Split
+from embedder_service.training.data import (
+    SPLITS,
+    Box,
+    Catalogue,
+    CatalogueError,
+    Photo,
+    Split,
+    box_of,
+)
 from embedder_service.training.rows import Place
 from embedder_service.training.tables import read_table
 
@@ -135,17 +143,8 @@ def _text(value: object) -> str:
 
 def _box(place: Place, row: Mapping[str, Any]) -> Box | None:
     value = row.get("box", [row.get(edge) for edge in _EDGES])
-    if isinstance(value, str):
-        # As people write them, and as pandas writes a list.
-        edges = value.strip("[]() ").replace(",", " ").split()
-    else:
-        edges = [text for text in map(_text, value or ()) if text]
-    if not edges:
-        return None
+    text = value if isinstance(value, str) else " ".join(map(_text, value or ()))
     try:
-        left, top, right, bottom = map(float, edges)
+        return box_of(text)
     except ValueError:
-        raise place.error("left top right bottom in pixels", " ".join(edges), "box") from None
-    if not all(map(math.isfinite, (left, top, right, bottom))):
-        raise place.error("finite numbers", " ".join(edges), "box")
-    return left, top, right, bottom
+        raise place.error("left top right bottom in pixels", text.strip(), "box") from None

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 from lookalike_client.testing import Refusal
+from PIL import Image
 
 
 @pytest.fixture
@@ -112,11 +113,33 @@ def test_the_catalogues_own_columns_are_carried_along(
     assert result.exit_code == 1
 
 
+def test_a_box_in_the_table_is_the_part_that_is_embedded(
+    lookalike_command, reachable, services, out, tmp_path
+):
+    folder = tmp_path / "boxed"
+    folder.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (40, 20)).save(folder / name)
+    table = tmp_path / "catalogue.csv"
+    table.write_text("photo_id,box,colour\na.png,10 5 40 20,red\nb.png,,red\nc.png,50 0 60 9,red\n")
+
+    result = lookalike_command("embed", folder, "-o", out, "--table", table, *reachable)
+
+    [request] = services.embedder.requests
+    [[region], none] = [image.regions for image in request.images]
+    assert [region.left * 40, region.top * 20] == pytest.approx([10, 5], abs=2e-3)
+    assert [region.right, region.bottom] == pytest.approx([1, 1], abs=1e-4)
+    assert list(none) == []
+    assert list(read_csv(out / "photos.csv")[0]) == ["photo_id", "item_id", "colour"]
+    assert "c.png: INVALID_REGION: box: expected left < right" in result.output
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
         ("path,item_id\n", "expected a column photo_id, got path, item_id"),
         ("photo_id,item_id\na.jpg,1\na.jpg,2\n", "line 3: expected a photo_id of its own"),
+        ("photo_id,box\na.jpg,1 2 3\n", "line 2, box: expected left top right bottom in pixels"),
         ("photo_id,item_id\na.jpg\n", "line 2: expected a photo_id of its own and a value"),
     ],
 )

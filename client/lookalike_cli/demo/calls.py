@@ -12,6 +12,7 @@ from lookalike_client import (
     Embedding,
     ImageFailed,
     LookalikeError,
+    Region,
     SearchOptions,
 )
 
@@ -61,6 +62,19 @@ class CountingClient(Client):
     ) -> list[Embedding | ImageFailed]:
         with self._tally.counted():
             return super().embed(
+                images, bulk=bulk, deadline_seconds=deadline_seconds, request_id=request_id
+            )
+
+    def embed_regions(
+        self,
+        images: Sequence[tuple[bytes, Sequence[Region]]],
+        *,
+        bulk: bool = False,
+        deadline_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> list[tuple[Embedding, ...] | ImageFailed]:
+        with self._tally.counted():
+            return super().embed_regions(
                 images, bulk=bulk, deadline_seconds=deadline_seconds, request_id=request_id
             )
 

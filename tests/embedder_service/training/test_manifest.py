@@ -112,7 +112,7 @@ def test_an_absolute_path_may_lie_outside_and_that_is_said(folder: Path, tmp_pat
         ("path,split\nimg/0.png,gallery\n", "line 2, split: expected rows of query as well"),
         ("path,box\nimg/0.png,1 2 3\n", "line 2, box: expected left top right bottom in pixels"),
         ("path,box\nimg/0.png,1 2 3 x\n", "line 2, box: expected left .*, got '1 2 3 x'"),
-        ("path,box\nimg/0.png,0 0 inf 1\n", "line 2, box: expected finite numbers, got '0 0 inf"),
+        ("path,box\nimg/0.png,0 0 inf 1\n", "line 2, box: expected left .*, got '0 0 inf"),
         ('path\n"img/0.png\n', "line 2: expected values of a CSV, got 'unexpected end of data'"),
     ],
 )
