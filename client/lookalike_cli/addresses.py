@@ -11,6 +11,8 @@ from typing import Any, Self, TypeVar
 import click
 from lookalike_client import Client
 
+from lookalike_cli.channels import client_settings
+
 UP = "up.json"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -83,9 +85,9 @@ def connect(
     *,
     needed: Sequence[str] = ("embedder", "search"),
 ) -> Client:
-    up = Up.find(folder)
-    found_embedder = embedder or os.environ.get("LOOKALIKE_CLIENT_EMBEDDER")
-    found_search = search or os.environ.get("LOOKALIKE_CLIENT_SEARCH")
+    up, settings = Up.find(folder), client_settings()
+    found_embedder = embedder or settings.embedder
+    found_search = search or settings.search
     if up is not None:
         found_embedder = found_embedder or up.embedder.address
         found_search = found_search or up.search.address
@@ -95,7 +97,11 @@ def connect(
         raise click.ClickException(
             f"services: expected a running `lookalike up DIR`, or {options}, got none"
         )
-    return Client(**found, deadline_seconds=30.0, bulk_deadline_seconds=120.0)
+    given = {**asdict(settings), **found, "deadline_seconds": 30.0, "bulk_deadline_seconds": 120.0}
+    try:
+        return Client(**given)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _runs(pid: int) -> bool:

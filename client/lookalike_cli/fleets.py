@@ -1,10 +1,12 @@
 """The replicas that a verb asks through their admin ports, by options."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import click
 
+from lookalike_cli.channels import open_channel
 from lookalike_cli.replicas import parse_replica
 from search_service.build import Fleet, resolved
 
@@ -38,7 +40,8 @@ def fleet_of(replica: tuple[str, ...], replicas: str | None) -> Fleet | None:
     try:
         if replicas:
             host, _, port = _admin_address(replicas).rpartition(":")
-            return Fleet(resolved(host, int(port)))
+            # Each address by itself; their certificates are for the name.
+            return Fleet(resolved(host, int(port)), partial(open_channel, name=host))
         given = list(dict.fromkeys(map(_admin_address, replica)))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -46,7 +49,7 @@ def fleet_of(replica: tuple[str, ...], replicas: str | None) -> Fleet | None:
         raise click.ClickException(
             f"--replicas: expected a name with addresses, got {error}"
         ) from error
-    return Fleet(lambda: given) if given else None
+    return Fleet(lambda: given, open_channel) if given else None
 
 
 def _admin_address(text: str) -> str:

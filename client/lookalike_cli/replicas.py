@@ -10,6 +10,7 @@ from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.search.v1 import admin_pb2, admin_pb2_grpc
 
 from lookalike_cli.addresses import Replica
+from lookalike_cli.channels import open_channel
 
 TIMEOUT_SECONDS = 2.0
 USUAL_METRICS_PORTS = {"embedder": 9151, "search": 9161}
@@ -53,7 +54,7 @@ def parse_replica(text: str, service: str) -> Replica:
 def embedder_state(replica: Replica) -> State:
     try:
         ready = _healthy(replica.admin_address)
-        with grpc.insecure_channel(replica.address) as channel:
+        with open_channel(replica.address) as channel:
             stub = embedder_pb2_grpc.EmbedderServiceStub(channel)
             info = stub.GetInfo(embedder_pb2.GetInfoRequest(), timeout=TIMEOUT_SECONDS)
     except grpc.RpcError as error:
@@ -63,7 +64,7 @@ def embedder_state(replica: Replica) -> State:
 
 def search_state(replica: Replica) -> State:
     try:
-        with grpc.insecure_channel(replica.admin_address) as channel:
+        with open_channel(replica.admin_address) as channel:
             stub = admin_pb2_grpc.IndexAdminServiceStub(channel)
             status = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=TIMEOUT_SECONDS)
     except grpc.RpcError as error:
@@ -88,7 +89,7 @@ def _pin(pinned: admin_pb2.PinnedGeneration) -> str:
 
 
 def _healthy(admin_address: str) -> bool:
-    with grpc.insecure_channel(admin_address) as channel:
+    with open_channel(admin_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

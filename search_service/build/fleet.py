@@ -12,8 +12,6 @@ from lookalike.search.v1 import admin_pb2 as pb
 from lookalike.search.v1 import admin_pb2_grpc as rpc
 
 _STATUS_SECONDS = 2.0
-# A replica that restarts is seen again at once: gRPC would wait up to two minutes.
-_OPTIONS = [("grpc.max_reconnect_backoff_ms", 500), ("grpc.initial_reconnect_backoff_ms", 100)]
 
 Statuses = Mapping[str, pb.GetStatusResponse | None]
 
@@ -24,8 +22,13 @@ class Fleet:
     with Fleet(lambda: ["search-0:50062", "search-1:50062"]) as fleet: ...
     """
 
-    def __init__(self, addresses: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        addresses: Callable[[], Sequence[str]],
+        open_channel: Callable[[str], grpc.Channel] | None = None,
+    ) -> None:
         self.addresses = addresses
+        self._open_channel = open_channel or _in_plain_text
         self._channels: dict[str, grpc.Channel] = {}
 
     def statuses(self) -> Statuses:
@@ -37,7 +40,7 @@ class Fleet:
     def admin(self, address: str) -> rpc.IndexAdminServiceStub:
         """The admin calls of one replica."""
         if address not in self._channels:
-            self._channels[address] = grpc.insecure_channel(address, options=_OPTIONS)
+            self._channels[address] = self._open_channel(address)
         return rpc.IndexAdminServiceStub(self._channels[address])
 
     def _status(self, address: str) -> pb.GetStatusResponse | None:
@@ -57,6 +60,13 @@ class Fleet:
     ) -> None:
         for channel in self._channels.values():
             channel.close()
+
+
+def _in_plain_text(address: str) -> grpc.Channel:
+    # A replica that restarts is seen again at once: gRPC would wait up to two minutes.
+    waits = {"initial": 100, "max": 500}
+    options = [(f"grpc.{name}_reconnect_backoff_ms", wait) for name, wait in waits.items()]
+    return grpc.insecure_channel(address, options)
 
 
 def resolved(name: str, port: int) -> Callable[[], Sequence[str]]:
