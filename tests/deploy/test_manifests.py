@@ -4,6 +4,7 @@ import copy
 
 import kubernetes_validate
 import pytest
+from lookalike_client._environment import Settings
 
 from embedder_service.config import EmbedderConfig
 from lookalike_kit.config import describe, read
@@ -129,7 +130,9 @@ def test_the_ports_of_pods_services_and_probes_are_those_of_the_process(rendered
                 ("grpc", "ADDRESS"),
                 ("admin", "ADMIN_ADDRESS"),
                 ("metrics", "METRICS_ADDRESS"),
+                ("probe", "PROBE_ADDRESS"),
             )
+            if settings[f"{prefix}{setting}"]
         }
         ports = {name: int(address.split(":")[1]) for name, address in addresses.items()}
         [container] = pod.containers
@@ -142,7 +145,30 @@ def test_the_ports_of_pods_services_and_probes_are_those_of_the_process(rendered
                     ports.items()
                 )
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            assert container[probe]["grpc"]["port"] == ports["admin"]
+            # With TLS the admin port has it as well, which a kubelet's probe does not know.
+            assert container[probe]["grpc"]["port"] == ports.get("probe", ports["admin"])
+
+
+def test_with_tls_jobs_trust_the_issuer_of_the_services(overlay):
+    everything = overlay("all components")
+    certificates = everything.of("Certificate")
+    names = {name for each in certificates for name in each["spec"]["dnsNames"]}
+    secrets = {each["spec"]["secretName"] for each in certificates}
+
+    assert len({str(each["spec"]["issuerRef"]) for each in certificates}) == 1
+    assert names >= {each["metadata"]["name"] for each in everything.of("Service")}
+    for pod in everything.pods():
+        assert pod.volume("tls")["secret"]["secretName"] in secrets
+        if pod.owner["kind"] == "CronJob":
+            assert pod.volume("tls")["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+            environment = everything.environment(pod.spec["containers"][0])
+            assert environment["LOOKALIKE_CLIENT_TLS_CA"] == "/tls/ca.crt"
+
+
+def test_the_clients_settings_of_jobs_are_ones_that_it_knows(rendered):
+    for pod in rendered.jobs():
+        for container in pod.containers:
+            Settings.read(rendered.environment(container))
 
 
 def test_a_pod_that_is_not_ready_is_not_restarted_for_that(rendered):
