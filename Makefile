@@ -11,7 +11,7 @@ BENCH_VENV := build/bench-venv
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test bench-search bench-rivals bench-swap proof-search proof-embed check protos docs lock clean
+.PHONY: help setup demo test bench-search bench-rivals bench-swap bench-quality proof-search proof-embed check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ $(BENCH_VENV)/.installed: requirements/bench.txt | $(SETUP)
 bench-swap: $(SETUP) ## 300 swaps of full-size generations under load (SWAPS=N for fewer): about an hour
 	@$(BIN)/python -m benchmarks.swap $(if $(SWAPS),--swaps $(SWAPS))
 
+bench-quality: $(SETUP) ## both recipes on the sample catalogue, three seeds; goes on where it was interrupted
+	@$(BIN)/python -m benchmarks.quality
+
 proof-search: $(SETUP) ## mutations, kill -9, power cuts, full disks, mishaps: about 45 minutes, as root
 	@./.ci/system-packages strace
 	@$(BIN)/python -m proofs.lost_writes
@@ -70,7 +73,7 @@ check: $(SETUP) ## style, types, boundaries, contracts, generated files, manifes
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@command -v kubectl >/dev/null || ./.ci/system-packages kubernetes-client || true
-	@$(BIN)/python -m pytest -q tests/test_boundaries.py tests/deploy
+	@$(BIN)/python -m pytest -q tests/test_boundaries.py tests/test_dangers.py tests/deploy
 	@$(BIN)/buf lint
 	@# What was released stays readable; before the first release there is nothing to break.
 	@released=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null || true); \

@@ -151,15 +151,6 @@ def test_a_port_in_use_is_told_by_its_setting(name):
         server.stop(drain_seconds=0)
 
 
-def test_a_request_over_the_limit_is_refused(serve):
-    served = serve(echo, max_message_bytes=1024)
-
-    with pytest.raises(grpc.RpcError) as error:
-        served.say(StringValue(value="x" * 2000))
-
-    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
 def described(channel: grpc.Channel) -> set[str]:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
