@@ -1,4 +1,4 @@
-"""`lookalike model compile` on a real model, and an engine that starts from what it made."""
+"""`lookalike model`: compiled on a real model and served from there, published, listed."""
 
 import io
 import json
@@ -82,6 +82,29 @@ def test_too_few_photos_are_refused(folder, tmp_path, compile_model):
 
 def test_a_folder_without_a_model_is_refused(tmp_path, compile_model):
     result = compile_model(tmp_path)
+
+    assert result.exit_code == 1
+    assert "model.json" in result.output
+
+
+def test_a_model_is_published_and_listed(folder, tmp_path, lookalike_command):
+    store = tmp_path / "store"
+    published = lookalike_command("model", "publish", folder, "--store", store, "--json")
+    again = lookalike_command("model", "publish", folder, "--store", store)
+    listed = lookalike_command("model", "list", store)
+    as_json = lookalike_command("model", "list", store, "--json")
+
+    assert json.loads(published.stdout)["is_new"] is True
+    assert "already there" in again.output
+    assert folder.name in listed.output
+    assert "resnet18" in listed.output
+    (model,) = json.loads(as_json.stdout)["models"]
+    assert (model["space_id"], model["dimension"], model["side"]) == (folder.name, 512, 48)
+    assert model["created"].endswith("Z")
+
+
+def test_a_folder_that_is_no_model_is_not_published(tmp_path, lookalike_command):
+    result = lookalike_command("model", "publish", tmp_path, "--store", tmp_path / "store")
 
     assert result.exit_code == 1
     assert "model.json" in result.output
