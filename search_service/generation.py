@@ -189,7 +189,7 @@ class Generation:
             chosen.items.tolist(), chosen.rows.tolist(), chosen.distances.tolist(), strict=True
         )
         hits = [self._hit(item, (row, far), queries, options) for item, row, far in places]
-        if not options.diversity:
+        if options.photos_per_item > 1 and not options.diversity:
             # The engine may have missed a photo that is nearer than those it found of the item.
             ranks = self.segments.ranks(chosen.items).tolist()
             ranked = zip((hit.photos[0].distance for hit in hits), ranks, hits, strict=True)

@@ -15,6 +15,7 @@ from numpy.lib.format import open_memmap
 from search_service.engines import Engine, Rows, Vectors
 from search_service.engines.opening import open_engine
 from search_service.manifest import Blob, Draft, Segment
+from search_service.texts import Texts
 
 ATTRIBUTE = "attribute."  # the prefix of attribute columns in the items table
 
@@ -30,6 +31,8 @@ class MappedSegment:
         self.vectors: Vectors = np.asarray(open_memmap(paths["vectors"], mode="r"))
         self.items = read_table(paths["items"])
         self.photos = read_table(paths["photos"])
+        self.item_ids = Texts(_array(self.items.column("item_id")))
+        self.photo_ids = Texts(_array(self.photos.column("photo_id")))
         self.first_rows: Rows = self.items.column("first_row").to_numpy()
         self.projection: Vectors | None = None
         if segment.width:
@@ -47,6 +50,11 @@ def read_table(path: Path) -> pa.Table:
     """A mapped Arrow IPC file of one record batch; nothing is copied."""
     with pa.memory_map(str(path)) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+def _array(column: pa.ChunkedArray) -> pa.StringArray:
+    """Of one record batch, or of none."""
+    return column.chunk(0) if column.num_chunks else pa.array([], pa.string())
 
 
 def read_dead(path: Path, items: int) -> np.ndarray:

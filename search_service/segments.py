@@ -4,7 +4,7 @@ Each item that is there stands in one segment alone. Rows of the base that are d
 numbers; nothing finds them.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -32,9 +32,6 @@ class Segments:
         self.row_starts = _starts([len(part.vectors) for part in self.parts])
         self._items = pa.concat_tables([part.items for part in self.parts])
         self._item_ids = self._items.column("item_id")
-        self._photo_ids = pa.chunked_array(
-            [chunk for part in self.parts for chunk in part.photos.column("photo_id").chunks]
-        )
         self._item_starts = _starts([len(part.items) for part in self.parts])
         self.first_rows: Rows = np.concatenate(
             [part.first_rows + start for part, start in zip(parts, self.row_starts, strict=True)]
@@ -89,19 +86,21 @@ class Segments:
         return items if self._ranks is None else self._ranks[items]
 
     def item_id(self, item: int) -> str:
-        return str(self._item_ids[item].as_py())
+        part, at = _part_of(item, self._item_starts)
+        return self.parts[part].item_ids[item - at]
 
     def photo_id(self, row: int) -> str:
-        return str(self._photo_ids[row].as_py())
+        part, at = _part_of(row, self.row_starts)
+        return self.parts[part].photo_ids[row - at]
 
     def find_item(self, item_id: str) -> int | None:
         """The number of the item with this id."""
         wanted = item_id.encode()
         for part, start in zip(self.parts, self._item_starts, strict=True):
-            numbers = range(start, start + len(part.items))
-            at = start + bisect_left(numbers, wanted, key=lambda item: self.item_id(item).encode())
-            if at in numbers and self.item_id(at) == item_id and not self._dead[at]:
-                return at
+            ids = part.item_ids
+            at = bisect_left(range(len(ids)), wanted, key=ids.encoded)
+            if at < len(ids) and ids.encoded(at) == wanted and not self._dead[start + at]:
+                return start + at
         return None
 
     def find_items(self, item_ids: Sequence[str]) -> Rows:
@@ -133,6 +132,12 @@ class Segments:
         ranks = np.empty(len(order), np.int64)
         ranks[order] = np.arange(len(order))
         return ranks
+
+
+def _part_of(number: int, starts: Sequence[int]) -> tuple[int, int]:
+    """The segment of an item or a row, and the number of its first."""
+    part = bisect_right(starts, number) - 1
+    return part, starts[part]
 
 
 def _starts(lengths: Sequence[int]) -> list[int]:
