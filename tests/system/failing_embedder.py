@@ -1,11 +1,12 @@
 """A real embedder, wired and configured as any other, over a device that fails by what it sees.
 
-A picture of 255 loses the device, one of 254 hangs it, one of 253 fails its batch; and the device
-has memory for two pictures. Vectors are the picture's shade. `python failing_embedder.py`.
+A picture of 255 loses the device, one of 254 hangs it, one of 253 fails its batch, one of 252 takes
+a fifth of a second; and the device has memory for two pictures. Vectors are the picture's shade.
 """
 
 import ctypes
 import sys
+import time
 
 import numpy as np
 from lookalike.embedder.v1 import embedder_pb2 as pb
@@ -26,6 +27,8 @@ def embed(images: np.ndarray) -> np.ndarray:
         ctypes.CDLL(None).pause()  # in C, for ever
     if 253 in shades:
         raise RuntimeError("a kernel that fails")
+    if 252 in shades:
+        time.sleep(0.2)
     if len(images) > 2:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
     return np.array([[shade, 1] for shade in shades], np.float32)

@@ -27,6 +27,7 @@ SETTINGS = {
     **dict.fromkeys(("ADDRESS", "ADMIN_ADDRESS", "METRICS_ADDRESS"), "127.0.0.1:0"),
     "MODEL": "unused",
     "STUCK_SECONDS": "0.3",
+    "DRAIN_SECONDS": "0.1",
 }
 
 
@@ -124,16 +125,27 @@ def test_where_memory_runs_out_every_call_of_the_batch_is_answered_all_the_same(
     assert next(failing.health).status == SERVING
 
 
-@pytest.mark.parametrize("setting", ["ADDRESS", "ADMIN_ADDRESS", "METRICS_ADDRESS"])
-def test_a_port_in_use_is_told_in_one_line(setting):
+def test_a_stop_in_the_middle_answers_what_is_here_and_ends_in_order(failing):
+    calls = [failing.embed(252) for _ in range(8)]
+    while "lookalike_in_flight_calls 8.0" not in failing.metrics():
+        pass
+    failing.process.terminate()
+    _, log = failing.process.communicate(timeout=60)
+
+    assert {call.code() for call in calls} == {grpc.StatusCode.OK}
+    assert failing.process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert lines[-1]["event"] == "stopped"
+    assert lines[-1]["abandoned_calls"] == 0
+
+
+def test_a_port_in_use_is_told_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        process = start(**{setting: address})
+        process = start(ADDRESS=address)
         _, told = process.communicate(timeout=60)
 
-    expected = (
-        f"embedder cannot start: {setting.lower()}: expected a free HOST:PORT of this machine"
-    )
+    expected = "embedder cannot start: address: expected a free HOST:PORT of this machine, got "
     assert process.returncode == 2
-    assert told.startswith(f"{expected}, got {address} (")
+    assert told.startswith(f"{expected}{address} (")
     assert told.count("\n") == 1
