@@ -115,7 +115,7 @@ def _head(summary: Summary) -> Iterator[str]:
     yield f"{catalogue.folder}: {catalogue.format_name}"
     yield (
         f"{len(catalogue.photos):,} photos of {len(catalogue.items):,} items in "
-        f"{len(catalogue.categories):,} classes; {len(catalogue.damaged):,} damaged files"
+        f"{len(catalogue.categories):,} classes; damaged files: {len(catalogue.damaged):,}"
     )
     least, median, most = summary.photos_per_item
     yield f"photos an item: {least:,} to {most:,}, median {median:g}"
@@ -125,7 +125,7 @@ def _head(summary: Summary) -> Iterator[str]:
         f"{len(catalogue.gallery):,}; {len(catalogue.new_items):,} items are new to a training"
     )
     if summary.boxes:
-        yield f"boxes: {summary.boxes:,} photos; that part of them is read, the others whole"
+        yield (f"boxes: {summary.boxes:,} of {len(catalogue.photos):,} photos are read there alone")
     if not catalogue.has_splits:
         yield "note: it came without splits; these are made by the photos' ids"
     if summary.classes_not_trained:
@@ -160,8 +160,8 @@ def _copies(summary: Summary) -> Iterator[str]:
     if copies:
         spares = sum(map(len, copies)) - len(copies)
         yield (
-            f"\ncopies, file by file the same bytes: {spares:,} of {len(copies):,} photos; "
-            f"{summary.copies_across_splits:,} of these are in more than one split"
+            f"\ncopies, the same bytes: {spares:,} files too many in {len(copies):,} groups, "
+            f"{summary.copies_across_splits:,} of which are in more than one split"
         )
     for group in copies[:SHOWN]:
         yield (

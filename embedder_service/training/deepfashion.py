@@ -10,28 +10,28 @@ from pathlib import Path
 from embedder_service.training.data import Catalogue, Photo, Split
 from embedder_service.training.lists import Images, Row, find_list, read_boxes, read_list
 
+_LABELS = "list_category_img.txt"
+_PARTITION = "list_eval_partition.txt"
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 def is_deepfashion(folder: Path) -> bool:
-    """Whether the folder has the benchmark's list of labels."""
-    return find_list(folder, "list_category_img.txt") is not None
+    """Whether the folder has one of the benchmark's two lists of images."""
+    return any(find_list(folder, name) for name in (_LABELS, _PARTITION))
 
 
 def read_deepfashion(folder: Path) -> Catalogue:
     """Every photo of the lists. Raises CatalogueError."""
     categories = [row.values[0] for row in read_list(folder, "list_category_cloth.txt", 2)]
-    splits = {
-        row.values[0]: row.split(_SPLITS) for row in read_list(folder, "list_eval_partition.txt", 2)
-    }
+    splits = {row.values[0]: row.split(_SPLITS) for row in read_list(folder, _PARTITION, 2)}
     boxes, notes = read_boxes(folder, "list_bbox.txt", 5)
     images = Images(folder)
     attributes: dict[str, dict[str, str]] = {}
     photos = []
-    for row in read_list(folder, "list_category_img.txt", 2):
+    for row in read_list(folder, _LABELS, 2):
         name = row.values[0]
         if name not in splits:
-            raise row.error("an image of list_eval_partition.txt", name)
+            raise row.error(f"an image of {_PARTITION}", name)
         category = _category(row, categories)
         path = images.path(row)
         item_id = path.parent.name

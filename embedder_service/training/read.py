@@ -27,12 +27,12 @@ class Format:
     read: Callable[[Path], Catalogue]
 
 
-# The first that is there: a folder of images is what all but a manifest are, too.
+# The first that is there is taken: each is what those after it would take for their own, too.
 FORMATS = {
     "manifest": Format(is_manifest, read_manifest),
     "sample": Format(is_sample, read_sample),
-    "deepfashion-category": Format(is_deepfashion, read_deepfashion),
     "deepfashion-inshop": Format(is_inshop, read_inshop),
+    "deepfashion-category": Format(is_deepfashion, read_deepfashion),
     "caltech-101": Format(is_caltech, read_caltech),
     "folder": Format(Path.is_dir, read_image_folder),
 }

@@ -20,7 +20,7 @@ def test_a_catalogue_is_counted_by_split_and_by_class(lookalike_command, photos)
     said = result.output
 
     assert result.exit_code == 0, said
-    assert f"{photos}: folder\n15 photos of 15 items in 2 classes; 1 damaged files" in said
+    assert f"{photos}: folder\n15 photos of 15 items in 2 classes; damaged files: 1" in said
     assert "to learn from: classes alone" in said
     rows = [line.split() for line in said.splitlines()]
     assert ["train", "12", "12", "2"] in rows
@@ -70,7 +70,7 @@ def test_a_table_is_shown_with_its_notes_and_boxes(lookalike_command, photos):
     said = lookalike_command("data", "show", table).output
 
     assert "to learn from: items alone" in said
-    assert "boxes: 1 photos" in said
+    assert "boxes: 1 of 2 photos" in said
     assert "note: columns that are not used: price" in said
     assert "boxes:" not in lookalike_command("data", "show", table, "--no-boxes").output
 

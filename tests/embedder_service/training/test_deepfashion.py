@@ -9,6 +9,7 @@ import pytest
 
 from embedder_service.training.data import Catalogue, CatalogueError
 from embedder_service.training.deepfashion import read_deepfashion
+from embedder_service.training.read import format_at, read_catalogue
 
 
 def test_labels_are_one_based_and_the_image_folder_is_the_item(tiny: Catalogue):
@@ -116,6 +117,15 @@ def test_a_missing_list_says_where_it_was_looked_for(tmp_path: Path):
     expected = f"expected it in {tmp_path}, or there in Anno, Anno_coarse, Eval, found none"
     with pytest.raises(CatalogueError, match=re.escape(expected)):
         read_deepfashion(tmp_path)
+
+
+def test_lists_without_labels_are_not_taken_for_a_folder_of_images(tmp_path: Path):
+    _write_tree(tmp_path)
+    (tmp_path / "Anno").rename(tmp_path / "elsewhere")
+
+    assert format_at(tmp_path) == "deepfashion-category"
+    with pytest.raises(CatalogueError, match=r"list_category_cloth.txt: expected it in"):
+        read_catalogue(tmp_path)
 
 
 def test_a_missing_image_is_named(tmp_path: Path):
