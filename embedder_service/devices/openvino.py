@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -121,9 +122,18 @@ def _converted(part: nn.Module, example: Tensor) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, of what OpenVINO calls
         program = torch.export.export(part.eval(), (example,), dynamic_shapes=(batch,))
-        network = imported().convert_model(program)
+        network = _converting(program)
     network.reshape([-1, *example.shape[1:]])
     return network
+
+
+def _converting(program: Any) -> Any:
+    level = logging.root.level
+    try:
+        return imported().convert_model(program)
+    finally:
+        # Where it fails it leaves ERROR behind, and the process would log nothing more.
+        logging.root.setLevel(level)
 
 
 def _runner(network: Any, precision: str, threads: int) -> Callable[[Array], Array]:
