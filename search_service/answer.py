@@ -26,11 +26,13 @@ class Answer:
     """The hits of one query; `fewer_exist`: these are all that may be.
 
     effort_lowered: the engine was never measured to reach the recall asked for.
+    compared_all: every vector that may matter was compared, at once or after the engine.
     """
 
     hits: tuple[Hit, ...]
     fewer_exist: bool
     effort_lowered: bool = False
+    compared_all: bool = False
 
 
 @dataclass

@@ -130,7 +130,8 @@ class Generation:
         begun = perf_counter_ns()
         hits = self._hits(self._chosen(taken, rules.options), probe.vectors, rules.options)
         stages.rerank += perf_counter_ns() - begun
-        return Answer(hits, len(hits) < rules.options.k, plan.lowered)
+        fewer_exist = len(hits) < rules.options.k
+        return Answer(hits, fewer_exist, plan.lowered, compared_all=plan.is_exact)
 
     def _ranking(self, probe: Probe, found: list[Rows], rules: Rules) -> Ranking:
         """What was found, by item, less what may not be a hit whatever else is."""

@@ -64,7 +64,7 @@ class LiveRecall:
 
     def answered(self, targets: Sequence[Target], options: Options, answers: Answers) -> None:
         """Chooses among a call's queries; never waits."""
-        if not self._every or answers.engine == "exact" or not _are_nearest(options):
+        if not self._every or not _are_nearest(options):
             return
         for target, answer in zip(targets, answers.answers, strict=True):
             if random.random() * self._every < 1 and _counts(target, answer, answers.generation):
@@ -119,7 +119,7 @@ def _are_nearest(options: Options) -> bool:
 
 
 def _counts(target: Target, answer: Answer, generation: Generation) -> bool:
-    if answer.fewer_exist:  # every vector was compared to be sure
+    if answer.compared_all:  # it says nothing of the engine
         return False
     if not isinstance(target, ByItem):
         return True

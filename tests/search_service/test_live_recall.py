@@ -5,10 +5,13 @@ import threading
 import time
 from collections import Counter
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from lookalike.search.v1 import search_pb2 as pb
 
 from search_service.answer import Hit, PhotoHit
+from search_service.build import Source
 from search_service.ease import eased
 from search_service.live_recall import LiveRecall, recall
 from search_service.options import read_options
@@ -136,6 +139,26 @@ def test_an_eased_answer_is_no_sample(generation, vitals, drops):
     assert answers.answers[0].effort_lowered
 
     live_recall.answered([by_vector(generation)] * 20, lowered, answers)
+    assert not drops
+
+
+def test_what_the_engine_left_to_a_comparison_is_no_sample(made, quick, vitals, drops):
+    """500 photos of one item fill whatever list the engine is asked for."""
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(600, 8))
+    vectors[:500] = vectors[0] + 0.01 * vectors[:500]
+    items = [*["many"] * 500, *(f"item-{i}" for i in range(100))]
+    photos = pa.table({"photo_id": [f"p{i}" for i in range(600)], "item_id": items})
+    source = Source(vectors.astype(np.float32), photos, SPACE)
+    generation = made(source, quick(widths=(0,)))
+    query = ByVector(vectors[0].astype("<f4").tobytes(), SPACE, "query")
+    found = generation.nearest([query], read_options(pb.SearchOptions(), queries=1))
+    assert (found.engine, len(found.answers[0].hits)) == ("annoy", 10)
+
+    live_recall = LiveRecall(vitals, drops, every=1, cpu_share=1.0)
+    for _ in range(20):
+        ask(live_recall, generation, query)
+
     assert not drops
 
 
