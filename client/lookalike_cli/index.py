@@ -1,6 +1,7 @@
 """`lookalike index`: vectors to a published generation, and CURRENT back and forth."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -119,7 +120,7 @@ def build_command(
         threads=1 if deterministic else -1,
     )
     if article is not None:
-        options = BuildOptions.article(article)
+        options = replace(BuildOptions.article(article), threads=options.threads)
     begun = time.monotonic()
     draft = build(read_source(vectors, dict(map(_kind, types))), out, options)
     seconds = time.monotonic() - begun

@@ -66,6 +66,15 @@ def test_a_forest_comes_with_its_curve(lookalike_command, vectors, tmp_path):
     assert built["efforts"][-1]["recall"] > 0.9
 
 
+def test_the_articles_index_can_be_deterministic_as_well(lookalike_command, vectors, tmp_path):
+    outs = [tmp_path / name for name in ("one", "other")]
+    for out in outs:
+        options = ("-o", str(out), "--article", "40", "--deterministic")
+        assert lookalike_command("index", "build", str(vectors), *options).exit_code == 0
+
+    assert (outs[0] / "forest").read_bytes() == (outs[1] / "forest").read_bytes()
+
+
 def test_publishing_moves_current_and_rollback_moves_it_back(lookalike_command, publish, store):
     assert publish()["generation"] == 1
     assert publish()["generation"] == 2
