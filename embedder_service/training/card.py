@@ -12,7 +12,8 @@ from embedder_service import images
 from embedder_service.judging.evaluate import Figures, Row
 from embedder_service.training.boxes import region_of
 from embedder_service.training.data import Catalogue, Photo
-from embedder_service.training.finetune import FinetuneSettings
+from embedder_service.training.recipes import RECIPES
+from embedder_service.training.settings import FinetuneSettings
 
 _GOLDEN_SIDE = 512  # pixels; larger photos are kept smaller
 _COLUMNS = (
@@ -37,6 +38,7 @@ of one kind.
 ## Recipe
 
 - {epochs} epochs ({sides}) in batches of {batch}
+- one cycle up to a rate of {rate:g} at the head, gradients of a norm of {clip:g} at most{average}{patience}
 - weights at the start: {weights}; seed {seed}
 
 ## Figures
@@ -69,7 +71,11 @@ def model_card(catalogue: Catalogue, settings: FinetuneSettings, rows: Sequence[
     return _CARD.format(
         backbone=settings.backbone,
         recipe=settings.recipe,
-        dimension=settings.dimension,
+        dimension=settings.vector_dimension,
+        rate=settings.rate or RECIPES[settings.recipe].peak_rate,
+        clip=settings.clip,
+        average=f", weights averaged at {settings.average:g}" if settings.average else "",
+        patience=f", patience of {settings.patience} epochs" if settings.patience else "",
         photos=len(catalogue.photos),
         items=len(catalogue.items),
         categories=len(catalogue.categories),

@@ -28,11 +28,12 @@ def judge(learner: Learner, photos: Photos, side: int, team: Team) -> dict[str, 
         figures["valid_loss"] = learner.loss_of(raw, photos.valid_classes, photos.valid_items)
     if learner.model.classifier is not None and (photos.valid_classes >= 0).any():
         figures |= _accuracies(learner, raw, photos.valid_classes)
-    if (photos.valid_items >= 0).any():
+    known = torch.isin(photos.valid_numbers, photos.train_numbers)
+    if known.any():
         rows = photos.one_of_each_item()
         gallery = _embedded(learner, photos.train, rows, side, team)
-        found = photos.items[rows][_nearest(raw, gallery)] == photos.valid_items
-        figures["item_recall_at_1"] = found[photos.valid_items >= 0].float().mean().item()
+        found = photos.train_numbers[rows][_nearest(raw, gallery)] == photos.valid_numbers
+        figures["item_recall_at_1"] = found[known].float().mean().item()
     return figures
 
 

@@ -27,6 +27,9 @@ class Photos:
         self.labels = Labels.of(catalogue, RECIPES[settings.recipe])
         self.classes, self.items = self.labels.of_photos(train)
         self.valid_classes, self.valid_items = self.labels.of_photos(valid)
+        numbers = {item: number for number, item in enumerate(catalogue.items)}
+        self.train_numbers = torch.tensor([numbers[photo.item_id] for photo in train])
+        self.valid_numbers = torch.tensor([numbers[photo.item_id] for photo in valid])
         side = settings.side * 8 // 7
         fits = pixel_bytes(len(train) + len(valid), side) <= settings.memory_bytes
         self.device = device_of(settings.device)
@@ -49,6 +52,7 @@ class Photos:
         return iter(order[: self.batches * self.batch].view(self.batches, self.batch))
 
     def one_of_each_item(self) -> Tensor:
-        """The row of the first training photo of each item."""
-        first = {item: row for row, item in reversed(list(enumerate(self.items.tolist())))}
+        """The row of the first training photo of each item, whether items are learnt or not."""
+        numbers = self.train_numbers.tolist()
+        first = {number: row for row, number in reversed(list(enumerate(numbers)))}
         return torch.tensor(sorted(first.values()))

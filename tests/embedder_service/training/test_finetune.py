@@ -115,6 +115,7 @@ def test_the_article_recipe_learns_classes_with_its_own_head(tiny: Catalogue):
 
     assert model.spec.head == "article"
     assert epochs[0].top_1 is not None
+    assert epochs[0].item_recall_at_1 is not None  # judged, though not learnt
 
 
 def test_the_first_epochs_run_small_and_the_last_at_the_whole_side():
