@@ -77,8 +77,8 @@ def _client_settings() -> list[str]:
     """The client has no part of lookalike_kit, so its settings are fields of a plain dataclass."""
     lines = [
         *("", "## Client", ""),
-        "Read by `Client.from_environment`; the command `lookalike` reads the addresses. A name or a",
-        "value that cannot be meant is a ValueError.",
+        "Read by `Client.from_environment`; the command `lookalike` reads the addresses. A name or",
+        "a value that cannot be meant is a ValueError.",
         *("", "| variable | type | default | |", "|---|---|---|---|"),
     ]
     for field in fields(Settings):

@@ -38,7 +38,8 @@ of one kind.
 ## Recipe
 
 - {epochs} epochs ({sides}) in batches of {batch}
-- one cycle up to a rate of {rate:g} at the head, gradients of a norm of {clip:g} at most{average}{patience}
+- one cycle up to a rate of {rate:g} at the head
+- gradients of a norm of {clip:g} at most{average}{patience}
 - weights at the start: {weights}; seed {seed}
 
 ## Figures
