@@ -48,7 +48,7 @@ def test_the_cpu_of_a_server_is_that_of_its_whole_tree():
     with subprocess.Popen(shell, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()  # the child has ended by now
-        seconds = tree_cpu_seconds(process.pid)
+        seconds = tree_cpu_seconds((process.pid,))
         process.kill()
 
     assert seconds >= 0.2
