@@ -52,7 +52,7 @@ def test_the_cpu_of_a_server_is_that_of_its_whole_tree():
         process.kill()
 
     assert seconds >= 0.2
-    assert tree_cpu_seconds(os.getpid()) > 0
+    assert tree_cpu_seconds((os.getpid(),)) > 0
 
 
 def test_a_rival_that_is_not_installed_is_said_to_be_missing(tmp_path):
