@@ -24,6 +24,9 @@ VERBS = {
     "data": Verb("lookalike_cli.data", "train", "Count what a catalogue of photos holds."),
     "demo": Verb("lookalike_cli.demo", "demo", "The whole story, from drawing photos to a report."),
     "embed": Verb("lookalike_cli.embed", "cli", "Turn photos into vectors, ready to be indexed."),
+    "evaluate": Verb(
+        "lookalike_cli.evaluate", "evaluate", "Judge a model: figures, and a page to send around."
+    ),
     "finetune": Verb(
         "embedder_service.training.command", "train", "Teach a model on one's own photos."
     ),

@@ -1,64 +1,53 @@
-"""Photos through a model, as serving reads them."""
+"""Photos into vectors, as serving reads them; whoever makes the vectors."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from embedder_service import images
+from embedder_service.images import Pixels
 from embedder_service.judging.distances import normalised
 from embedder_service.model import EmbeddingModel
-from embedder_service.spec import ModelError
+from embedder_service.spec import ModelError, Preprocessing
 from embedder_service.training.boxes import read_photo
 from embedder_service.training.data import CatalogueError, Photo
 from lookalike_kit.errors import ServiceError
 
 Vectors = npt.NDArray[np.float32]
 OnStep = Callable[[int, int], None]
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 _BATCH = 64
 
 
-def embed_photos(
-    model: EmbeddingModel, photos: Sequence[Photo], on_step: OnStep = lambda *_: None
-) -> Vectors:
-    """The model's vectors: float32 [n, dimension], each of length 1. Raises as raw_vectors."""
-    return normalised(raw_vectors(model, photos, on_step))
+def embed_photos(model: EmbeddingModel, photos: Sequence[Photo]) -> Vectors:
+    """The model's vectors: float32 [n, dimension], each of length 1.
+
+    Raises ModelError, and CatalogueError for a file gone bad.
+    """
+    pixels = read_photos(photos, model.spec.preprocessing)
+    return normalised(raw_vectors(model, pixels, len(photos)))
 
 
 def raw_vectors(
-    model: EmbeddingModel, photos: Sequence[Photo], on_step: OnStep = lambda *_: None
-) -> Vectors:
-    """The same before normalisation. Raises ModelError, and CatalogueError for a file gone bad.
-
-    On a GPU where there is one. Some photos are read while others are embedded; memory holds a few
-    batches of them.
-    """
-
-    def read(photo: Photo) -> images.Pixels:
-        try:
-            return read_photo(photo, model.spec.preprocessing)
-        except (ServiceError, OSError) as error:
-            raise CatalogueError(
-                f"{photo.path}: expected the image that was there, got {error}"
-            ) from error
-
-    return raw_of_pixels(model, _read_ahead(photos, read), len(photos), on_step)
-
-
-def raw_of_pixels(
     model: EmbeddingModel,
-    pixels: Iterable[images.Pixels],
+    pixels: Iterable[Pixels],
     count: int,
     on_step: OnStep = lambda *_: None,
 ) -> Vectors:
-    """Raw vectors of `count` pictures, uint8 [3, crop, crop] each."""
+    """Before normalisation, float32 [count, dimension]; on a GPU where there is one.
+
+    `pixels` are `count` pictures, uint8 [3, crop, crop] each. Raises ModelError.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
     vectors = np.empty((count, model.spec.dimension), np.float32)
@@ -74,16 +63,30 @@ def raw_of_pixels(
     return vectors
 
 
-def _read_ahead(
-    photos: Sequence[Photo], read: Callable[[Photo], images.Pixels]
-) -> Iterator[images.Pixels]:
-    waiting: list[Future[images.Pixels]] = []
+def read_photos(photos: Sequence[Photo], preprocessing: Preprocessing) -> Iterator[Pixels]:
+    """Each photo's pixels in turn. Raises CatalogueError for a file gone bad."""
+
+    def read(photo: Photo) -> Pixels:
+        try:
+            return read_photo(photo, preprocessing)
+        except (ServiceError, OSError) as error:
+            raise CatalogueError(
+                f"{photo.path}: expected the image that was there, got {error}"
+            ) from error
+
+    return ahead(read, photos)
+
+
+def ahead(function: Callable[[One], Other], each: Iterable[One]) -> Iterator[Other]:
+    """What threads have made of some before they are asked for, in order."""
+    waiting: deque[Future[Other]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            for photo in photos:
-                waiting.append(pool.submit(read, photo))
+            for one in each:
+                waiting.append(pool.submit(function, one))
                 if len(waiting) > 3 * _BATCH:
-                    yield waiting.pop(0).result()
-            yield from (each.result() for each in waiting)
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embedder_service.training.data import Catalogue
-from lookalike_cli import processes
-from lookalike_cli.demo.calls import CountingClient, Tally
-from lookalike_cli.demo.methods import (
+from embedder_service.judging.methods import (
     NEIGHBOURS,
     Method,
     Vectors,
@@ -21,6 +18,9 @@ from lookalike_cli.demo.methods import (
     one_by_one,
     scan,
 )
+from embedder_service.training.data import Catalogue
+from lookalike_cli import processes
+from lookalike_cli.demo.calls import CountingClient, Tally
 from lookalike_cli.demo.spread import PHOTOS_PER_ITEM, Spread
 from lookalike_cli.demo.stage import Stage, photo_id
 from lookalike_cli.demo.story import Story

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 from lookalike_client import Answer, Embedding
 
+from embedder_service.judging.methods import NEIGHBOURS, Vectors
 from lookalike_cli.demo.calls import CountingClient
-from lookalike_cli.demo.methods import NEIGHBOURS, Vectors
 from search_service.build import BuildOptions, Source, build, publish, roll_back
 from search_service.store import Store
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lookalike_client import LookalikeError
 
-from lookalike_cli.demo.methods import Vectors
+from embedder_service.judging.methods import Vectors
 from lookalike_cli.demo.stage import PATIENCE_SECONDS, Stage
 
 CALLERS = 3

@@ -36,7 +36,8 @@ def one_by_one(vectors: Vectors, query: Vectors) -> list[int]:
 def scan(vectors: Vectors, query: Vectors) -> list[int]:
     """The same in one product."""
     similarities = vectors @ query
-    best = np.argpartition(similarities, -NEIGHBOURS)[-NEIGHBOURS:]
+    count = min(NEIGHBOURS, len(vectors))
+    best = np.argpartition(similarities, -count)[-count:]
     return [int(row) for row in best[np.argsort(similarities[best])[::-1]]]
 
 
@@ -62,7 +63,7 @@ def measured(
         begun = perf_counter()
         found = find(query)
         times.append(perf_counter() - begun)
-        recalls.append(len(nearest & set(found)) / NEIGHBOURS)
+        recalls.append(len(nearest & set(found)) / len(nearest))
     return Method(
         name, median(times) * 1000, sum(recalls) / len(recalls), len(times), build_seconds
     )
