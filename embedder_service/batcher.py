@@ -140,7 +140,7 @@ class Batcher:
     def _fill(self, places: Places, images: Sequence[Pixels]) -> Future[Embedded]:
         with self._changed:
             self._refuse_if_ended()
-            call = PendingCall(images, places.deadline, self._clock())
+            call = PendingCall(images, places.deadline, self._clock(), places.bulk)
             self._lines.add(call, places.bulk)
             places.close()
             self._changed.notify()

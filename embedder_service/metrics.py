@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from embedder_service.pending import Wait
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+TROUBLES = ("out_of_memory", "error", "lost", "stuck")
 
 
 class EmbedderMetrics:
@@ -23,7 +27,10 @@ class EmbedderMetrics:
         )
         self._decode = self._histogram("decode_seconds", "Decoding one image.", _SECONDS)
         self._queue = self._histogram(
-            "queue_seconds", "From a call's submission to the device, by batch it is in.", _SECONDS
+            "queue_seconds",
+            "From a call's submission to the device, by batch it is in.",
+            _SECONDS,
+            ["priority"],
         )
         self._forward = self._histogram("forward_seconds", "One forward pass.", _SECONDS)
         self._batch = self._histogram("batch_images", "Images that shared a pass.", _IMAGES)
@@ -34,17 +41,20 @@ class EmbedderMetrics:
             ["kind"],
             registry=registry,
         )
+        # From 0 on: a counter that appears as it is counted up shows no increase.
+        for kind in TROUBLES:
+            self._trouble.labels(kind)
 
     def decoded(self, seconds: float) -> None:
         """One image was decoded."""
         self._decode.observe(seconds)
 
-    def batch(self, images: int, queued_seconds: Sequence[float], forward_seconds: float) -> None:
+    def batch(self, images: int, waits: Sequence[Wait], forward_seconds: float) -> None:
         """One batch came off the device."""
         self._batch.observe(images)
         self._forward.observe(forward_seconds)
-        for seconds in queued_seconds:
-            self._queue.observe(seconds)
+        for wait in waits:
+            self._queue.labels(_priority(wait.bulk)).observe(wait.seconds)
 
     def trouble(self, kind: str) -> None:
         """A pass brought no vectors, or the device is given up."""
@@ -62,8 +72,8 @@ class EmbedderMetrics:
             ["priority"],
             registry=self._registry,
         )
-        gauge.labels("online").set_function(lambda: waiting(False))
-        gauge.labels("bulk").set_function(lambda: waiting(True))
+        gauge.labels(_priority(False)).set_function(lambda: waiting(False))
+        gauge.labels(_priority(True)).set_function(lambda: waiting(True))
 
     def describe(self, info: Mapping[str, str], golden_cosine: float, golden_error: float) -> None:
         """What this process runs, and how well it agrees with the model's golden photos."""
@@ -74,10 +84,16 @@ class EmbedderMetrics:
             "The largest error as a fraction of the distance to the nearest other golden photo.",
         ).set(golden_error)
 
-    def _histogram(self, name: str, words: str, buckets: Sequence[float]) -> Histogram:
+    def _histogram(
+        self, name: str, words: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
         return Histogram(
-            f"lookalike_embedder_{name}", words, buckets=buckets, registry=self._registry
+            f"lookalike_embedder_{name}", words, labels, buckets=buckets, registry=self._registry
         )
 
     def _gauge(self, name: str, words: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(f"lookalike_embedder_{name}", words, labels, registry=self._registry)
+
+
+def _priority(bulk: bool) -> str:
+    return "bulk" if bulk else "online"

@@ -9,7 +9,7 @@ import numpy as np
 
 from embedder_service.images import Pixels
 from embedder_service.pace import Pace
-from embedder_service.pending import ForwardFailed, Part, Vectors
+from embedder_service.pending import ForwardFailed, Part, Vectors, Wait
 from embedder_service.room import Room
 from embedder_service.trouble import DeviceFailed, is_lost, is_out_of_memory
 from lookalike_kit import logs
@@ -25,8 +25,8 @@ STUCK_TIMES = 10.0
 class BatchObserver(Protocol):
     """Who is told of every pass, from the model thread."""
 
-    def batch(self, images: int, queued_seconds: Sequence[float], forward_seconds: float) -> None:
-        """`queued_seconds` has an entry for each call that had images in it."""
+    def batch(self, images: int, waits: Sequence[Wait], forward_seconds: float) -> None:
+        """`waits` has an entry for each call that had images in it."""
 
     def trouble(self, kind: str) -> None:
         """A pass brought no vectors: "out_of_memory" or "error"; the device is
@@ -118,7 +118,7 @@ class Passes:
             else:
                 part.call.fail(ForwardFailed("vectors that are not finite"))
         try:
-            self._observer.batch(len(vectors), [part.queued_seconds for part in parts], seconds)
+            self._observer.batch(len(vectors), [part.wait for part in parts], seconds)
         except Exception:  # the thread outlives what counts its work
             log.exception("observer_failed")
 

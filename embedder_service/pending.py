@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 import numpy as np
@@ -39,6 +40,13 @@ class Embedded:
     forward_seconds: float
 
 
+class Wait(NamedTuple):
+    """How long one call's images waited, and in which line."""
+
+    bulk: bool
+    seconds: float
+
+
 def give_up(future: Future[Embedded] | None) -> None:
     """Settles a call that nobody waits for any longer; harmless when it is settled, or gone."""
     if future is None:
@@ -50,10 +58,17 @@ def give_up(future: Future[Embedded] | None) -> None:
 class PendingCall:
     """One call's images: how many have gone, which vectors are back."""
 
-    def __init__(self, images: Sequence[Pixels], deadline: float | None, submitted: float) -> None:
+    def __init__(
+        self,
+        images: Sequence[Pixels],
+        deadline: float | None,
+        submitted: float,
+        bulk: bool = False,
+    ) -> None:
         self.future: Future[Embedded] = Future()
         self._images = images
         self.deadline = math.inf if deadline is None else deadline
+        self.bulk = bulk
         self._submitted = submitted
         self._taken = 0
         self._vectors: list[Vectors] = []
@@ -102,6 +117,10 @@ class Part:
     call: PendingCall
     images: Sequence[Pixels]
     queued_seconds: float
+
+    @property
+    def wait(self) -> Wait:
+        return Wait(self.call.bulk, self.queued_seconds)
 
     def split(self, room: int) -> tuple[list[Part], list[Part]]:
         """The first images, as many as there is room for, and the rest; either may be none."""

@@ -68,6 +68,10 @@ class RpcMetrics(AnswerInterceptor):
         labels = ("unary", *name.lstrip("/").split("/", 1))
         started, seconds = self._started.labels(*labels), self._seconds.labels(*labels)
         made = _Method(started, seconds, lambda code: self._handled.labels(*labels, go_name(code)))
+        # A counter that appears as it is counted up shows no increase: the first errors are those
+        # that one waits for.
+        for code in grpc.StatusCode:
+            made.handled(code)
         self._methods[name] = made
         return made
 

@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from lookalike_kit import logs
+from lookalike_kit.memory import MemoryGauges
 from lookalike_kit.metrics import MetricsServer, serve_metrics
 from lookalike_kit.port import Registration, unbindable
 from lookalike_kit.ports import Ports
@@ -83,6 +84,7 @@ class Server:
         self._metrics = _bind_metrics(config.metrics_address, self._registry)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
+        self._registry.register(MemoryGauges())
         ports.admin.start()
         ports.calls.start()
         self._addresses = Addresses(address, admin_address, self._metrics.address, probe_address)

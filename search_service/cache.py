@@ -50,6 +50,9 @@ class Cache:
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.folder).free
 
+    def size_bytes(self) -> int:
+        return shutil.disk_usage(self.folder).total
+
     def fetch(self, store: Store, manifest: Manifest) -> None:
         """Brings and verifies the manifest's blobs. FormatError, FileNotFoundError, OSError."""
         for blob in manifest.blobs().values():

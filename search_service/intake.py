@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from lookalike_kit.memory import available_memory_bytes
 from search_service.cache import Cache
 from search_service.engines.opening import EngineMissing, check_installed
 from search_service.generation import Generation
@@ -28,7 +29,6 @@ from search_service.manifest import (
     encode,
     manifest_key,
 )
-from search_service.room import available_memory_bytes
 from search_service.segment import MappedSegment
 from search_service.store import Store
 

@@ -33,6 +33,7 @@ from search_service.manifest import (
 from search_service.metrics import SearchMetrics
 from search_service.pins import Pin, with_pins
 from search_service.refusals import Refusal, Refusals
+from search_service.shelf import Shelf, read_shelf
 from search_service.store import Store
 
 _log = logs.get(__name__)
@@ -85,6 +86,7 @@ class Loader:
         self._refusals = Refusals(metrics)
         self._looking = threading.Lock()
         self.pins = cache.pins()
+        self.shelves: dict[str, Shelf] = {}  # of each index followed, as it was read last
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -150,6 +152,31 @@ class Loader:
             for generation in sorted(serving[index], key=lambda each: each.manifest.space_id)
         ]
 
+    def named(self) -> list[tuple[str, Entry]]:
+        """What each CURRENT that is followed named when it was read last."""
+        return [
+            (index, entry)
+            for index, data in list(self._named.items())
+            if self._follows(index) and (current := _current(data))
+            for entry in current.serving
+        ]
+
+    def refused_now(self) -> set[tuple[str, str]]:
+        """Index and reason of what CURRENT asks for and is not served for being refused."""
+        asked = {(index, entry.manifest_sha256) for index, entry in self.named()}
+        asked |= {(index, digest(data)) for index, data in list(self._named.items())}
+        served = {(each.manifest.index, each.sha256) for each in self._generations()}
+        found: dict[tuple[str, str], str] = {}
+        for each in reversed(self.refusals):  # the latest reason is the one that stays
+            found[each.index, each.manifest_sha256] = each.reason
+        return {(key[0], reason) for key, reason in found.items() if key in asked - served}
+
+    def _generations(self) -> list[Generation]:
+        return [each for some in self._catalog.serving.generations.values() for each in some]
+
+    def _follows(self, index: str) -> bool:
+        return not self._indexes or index in self._indexes
+
     def _look(self, again: bool) -> None:
         if again:
             self._refusals.quarantine.clear()
@@ -183,9 +210,12 @@ class Loader:
             self._store_error(error)
             return dict.fromkeys(self._cache.indexes())
         published: dict[str, bytes | None] = {}
+        shelves: dict[str, Shelf] = {}
         for name in names:
             try:
                 data = self._store.read_or_none(current_key(name))
+                if self._follows(name):
+                    shelves[name] = read_shelf(self._store, name)
             except OSError as error:
                 self._store_error(error)
                 published[name] = None
@@ -193,6 +223,7 @@ class Loader:
                 if data is not None:
                     published[name] = data
         self._found_store = True
+        self.shelves = shelves
         self._catalog.publish({name: _spaces(data) for name, data in published.items()})
         return published
 
@@ -223,6 +254,7 @@ class Loader:
 
     def _follow(self, index: str, data: bytes | None) -> None:
         """Brings the index to what CURRENT says, as far as it passes; fails for itself alone."""
+        self._metrics.follow(index)
         self._seen[index] = data
         self._retry_at.pop(index, None)
         try:
@@ -363,7 +395,7 @@ class Loader:
         self._metrics.swaps.labels(index, "refused").inc()
 
     def _check_followed(self, index: str) -> None:
-        if self._indexes and index not in self._indexes:
+        if not self._follows(index):
             followed = ", ".join(self._indexes)
             raise InvalidField("index", f"one that this replica follows ({followed})", index)
 

@@ -85,6 +85,11 @@ class SearchMetrics:
         for stage, histogram in zip(STAGES, self._stages_of(index), strict=True):
             histogram.observe(getattr(answers.stages, stage) / 1e9)
 
+    def follow(self, index: str) -> None:
+        """This replica follows the index: a counter that begins at 1 would show no increase."""
+        for result in ("promoted", "refused"):
+            self.swaps.labels(index, result)
+
     def sample_dropped(self, reason: str) -> None:
         self._samples_dropped.labels(reason).inc()
 

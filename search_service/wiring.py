@@ -15,6 +15,7 @@ from search_service.admin_servicer import IndexAdminServicer
 from search_service.cache import Cache
 from search_service.catalog import Catalog
 from search_service.config import PREFIX, SearchConfig
+from search_service.following import Following
 from search_service.live_recall import LiveRecall
 from search_service.loader import Loader
 from search_service.manifest import NAME
@@ -54,6 +55,7 @@ def serve(config: SearchConfig) -> None:
         max_mapped_bytes=config.max_mapped_bytes,
         jitter_seconds=config.jitter_seconds,
     )
+    registry.register(Following(loader, cache))
     live_recall = LiveRecall(
         vitals,
         metrics,

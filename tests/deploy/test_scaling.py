@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from embedder_service.metrics import EmbedderMetrics
+from embedder_service.pending import Wait
 
 
 def test_the_embedder_scales_on_metrics_that_it_has(production):
@@ -29,7 +30,7 @@ def test_the_embedder_scales_on_metrics_that_it_has(production):
 
 def exported():
     registry = CollectorRegistry()
-    EmbedderMetrics(registry).batch(1, [0.1], 0.1)
+    EmbedderMetrics(registry).batch(1, [Wait(bulk=False, seconds=0.1)], 0.1)
     lines = generate_latest(registry).decode().splitlines()
     return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
 

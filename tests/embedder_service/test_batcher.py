@@ -14,6 +14,7 @@ from embedder_service.pending import (
     DeadlineTooShort,
     Embedded,
     ForwardFailed,
+    Wait,
     give_up,
 )
 from embedder_service.trouble import DeviceFailed
@@ -65,8 +66,8 @@ class Batches:
         self.seen: list[tuple[int, list[float], float]] = []
         self.troubles: list[str] = []
 
-    def batch(self, images: int, queued_seconds: Sequence[float], forward_seconds: float) -> None:
-        self.seen.append((images, list(queued_seconds), forward_seconds))
+    def batch(self, images: int, waits: Sequence[Wait], forward_seconds: float) -> None:
+        self.seen.append((images, [wait.seconds for wait in waits], forward_seconds))
 
     def trouble(self, kind: str) -> None:
         self.troubles.append(kind)
