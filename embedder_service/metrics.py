@@ -25,6 +25,12 @@ class EmbedderMetrics:
             ["result"],
             registry=registry,
         )
+        self._call = self._histogram(
+            "call_seconds",
+            "From a call's arrival to its vectors; calls that fail are not among them.",
+            _SECONDS,
+            ["priority"],
+        )
         self._decode = self._histogram("decode_seconds", "Decoding one image.", _SECONDS)
         self._queue = self._histogram(
             "queue_seconds",
@@ -44,6 +50,9 @@ class EmbedderMetrics:
         # From 0 on: a counter that appears as it is counted up shows no increase.
         for kind in TROUBLES:
             self._trouble.labels(kind)
+        for bulk in (False, True):
+            self._call.labels(_priority(bulk))
+            self._queue.labels(_priority(bulk))
 
     def decoded(self, seconds: float) -> None:
         """One image was decoded."""
@@ -63,6 +72,10 @@ class EmbedderMetrics:
     def image(self, result: str) -> None:
         """One image was answered: "ok", or a reason in lower case."""
         self._images.labels(result).inc()
+
+    def answered(self, bulk: bool, seconds: float) -> None:
+        """A call's vectors are there, so many seconds after it came."""
+        self._call.labels(_priority(bulk)).observe(seconds)
 
     def follow_queue(self, waiting: Callable[[bool], int]) -> None:
         """Where to read from how many images wait, by whether they are bulk."""

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 import numpy as np
@@ -15,6 +16,7 @@ from embedder_service.budget import ByteBudget
 from embedder_service.images import Pixels
 from embedder_service.pending import Embedded, Vectors, give_up
 from embedder_service.reader import Photo, Reader
+from lookalike_kit import calls
 from lookalike_kit.errors import ServiceError, reason_name
 
 Squares = list[Pixels] | ServiceError
@@ -23,6 +25,16 @@ _NOTHING = Embedded(np.empty((0, 0), np.float32), 0.0, 0.0)
 
 def any_may_fail(read: Sequence[Squares]) -> None:
     """Whatever could be read is embedded."""
+
+
+class Observer(Protocol):
+    """Who is told of every image and every call that has its answer."""
+
+    def image(self, result: str) -> None:
+        """ "ok", or the reason in lower case."""
+
+    def answered(self, bulk: bool, seconds: float) -> None:
+        """A call's vectors are there, so many seconds after it came."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +48,19 @@ class Answer:
 
 
 class Pipeline:
-    """One replica's. `count_image` is told "ok" or the reason, for every image."""
+    """One replica's."""
 
     def __init__(
         self,
         reader: Reader,
         batcher: Batcher,
         budget: ByteBudget,
-        count_image: Callable[[str], None],
+        observer: Observer,
     ) -> None:
         self._reader = reader
         self._batcher = batcher
         self._budget = budget
-        self._count_image = count_image
+        self._observer = observer
 
     def embed(
         self,
@@ -62,6 +74,7 @@ class Pipeline:
         `accept` sees what was read, and may raise to end the call before the device has it.
         Raises Overloaded, DeadlineTooShort, ShuttingDown, DeviceFailed, CallerGone, ForwardFailed.
         """
+        came = time.perf_counter() - calls.admission_micros() / 1e6
         squares = sum(photo.squares for photo in photos)
         reading_seconds = self._reader.seconds_until_read(len(photos))
         with (
@@ -74,6 +87,7 @@ class Pipeline:
             self._count_errors(read)
             accept(read)
             embedded = _embed(_pixels(read), places, context)
+        self._observer.answered(bulk, time.perf_counter() - came)
         return Answer(
             photos=list(self._shared_out(read, embedded.vectors)),
             decode_seconds=decode_seconds,
@@ -84,7 +98,7 @@ class Pipeline:
     def _count_errors(self, read: Sequence[Squares]) -> None:
         for squares in read:
             if isinstance(squares, ServiceError):
-                self._count_image(reason_name(squares.reason).lower())
+                self._observer.image(reason_name(squares.reason).lower())
 
     def _shared_out(
         self, read: Sequence[Squares], vectors: Vectors
@@ -94,7 +108,7 @@ class Pipeline:
             if isinstance(squares, ServiceError):
                 yield squares
                 continue
-            self._count_image("ok")
+            self._observer.image("ok")
             yield vectors[row : row + len(squares)]
             row += len(squares)
 

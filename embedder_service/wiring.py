@@ -61,7 +61,7 @@ class Embedder:
         cores = len(os.sched_getaffinity(0))
         reader = Reader(model.preprocessing, limits, cores, metrics.decoded)
         budget = ByteBudget(config.max_held_bytes)
-        pipeline = Pipeline(reader, self.batcher, budget, metrics.image)
+        pipeline = Pipeline(reader, self.batcher, budget, metrics)
         embedder = EmbedderServicer(pipeline, model.info)
         inference = InferenceServicer(pipeline, model.info, lambda: self.server.is_ready)
         services = [
