@@ -90,7 +90,7 @@ $(PROTOC_VENV)/.installed: requirements/protoc.txt | $(SETUP)
 	@VIRTUAL_ENV=$(PROTOC_VENV) $(UV) pip sync --quiet --require-hashes requirements/protoc.txt
 	@touch $@
 
-docs: $(SETUP) ## the pages made from code (docs/errors.md, docs/configuration.md)
+docs: $(SETUP) ## what is made from code: pages of docs/, deploy/monitoring
 	@$(BIN)/python -m tools.generated write
 
 lock: $(UV) ## the hash-locked requirements, from pyproject.toml

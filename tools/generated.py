@@ -1,7 +1,8 @@
 """The pages that are made from code: `python -m tools.generated write|check`.
 
-docs/errors.md from the enum ErrorReason, docs/configuration.md from the configuration classes.
-`check` also compares the committed stubs with those that `make protos` writes.
+docs/errors.md from the enum ErrorReason, docs/configuration.md from the configuration classes,
+deploy/monitoring and docs/metrics.md from tools/monitoring. `check` also compares the committed
+stubs with those that `make protos` writes.
 """
 
 import sys
@@ -18,6 +19,7 @@ from lookalike_kit.config import describe
 from lookalike_kit.errors import reason_name
 from search_service.config import PREFIX as SEARCH_PREFIX
 from search_service.config import SearchConfig
+from tools.monitoring.pages import pages as monitoring_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 STUBS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
@@ -88,12 +90,16 @@ def _client_settings() -> list[str]:
     return lines
 
 
-PAGES = {"docs/errors.md": errors_page, "docs/configuration.md": configuration_page}
+PAGES = {
+    "docs/errors.md": errors_page,
+    "docs/configuration.md": configuration_page,
+    **monitoring_pages(),
+}
 
 
 def write() -> int:
     for name, page in PAGES.items():
-        (ROOT / name).parent.mkdir(exist_ok=True)
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / name).write_text(page(), encoding="utf-8")
     return 0
 

@@ -16,6 +16,7 @@ VERSIONS = ("1.27", "1.37")
 CUSTOM = {
     "Certificate": "cert-manager.io/v1",
     "PodMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
     "ScaledObject": "keda.sh/v1alpha1",
 }
 TIERS = {

@@ -17,11 +17,12 @@ def burning() -> Iterator[Alert]:
 
 
 def _alert(slo: Slo, severity: str, burns: list[Burn]) -> Alert:
+    share_good = 100 * slo.objective
     share = burns[0].times * burns[0].long_seconds / PERIOD_SECONDS
     return Alert(
         name=slo.alert,
         severity=severity,
-        means=f"the month's budget will not last: {slo.promise} ({slo.objective * 100:g} % of calls)",
+        means=f"the budget of 30 days will not last: {slo.promise} ({share_good:g} % of calls)",
         says="The budget burns {{ $value | humanize }} times as fast as it may; "
         f"{burns[0].times:g} times for {span(burns[0].long_seconds)} take {share:.0%} of it.",
         expr=" or ".join(_both(slo, burn) for burn in burns),
