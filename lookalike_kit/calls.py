@@ -6,11 +6,27 @@ A call keeps to one thread from start to end, so this is thread-local; other thr
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+Facts = Mapping[str, Any]
 
 REQUEST_ID = "x-request-id"
 # A caller's id goes into logs and back into metadata: short, and without spaces or quotes.
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class Trace(Protocol):
+    """The span of a call that is traced; lookalike_kit.traces has one.
+
+    trace_id: in hex. context: what a span of other work links to.
+    """
+
+    trace_id: str
+    context: object
+
+    def tell(self, facts: Facts) -> None:
+        """What became known of the call, once it ends."""
 
 
 def _always() -> bool:
@@ -23,6 +39,8 @@ class _Current(threading.local):
     request_id = ""
     caller = ""
     is_awaited: Callable[[], bool] = staticmethod(_always)
+    tellers: tuple[Callable[[], Facts], ...] = ()
+    trace: Trace | None = None
 
 
 _current = _Current()
@@ -60,6 +78,30 @@ def caller() -> str:
     return _current.caller
 
 
+def tell(facts: Callable[[], Facts]) -> None:
+    """What the call's line in the log or its trace may say; asked at its end, if either is wanted.
+
+    Names and numbers of ours; nothing that a caller wrote but ids of a bounded length.
+    `stage_micros` says where the time went, in the order of the stages.
+    """
+    _current.tellers = (*_current.tellers, facts)
+
+
+def told() -> dict[str, Any]:
+    """All that `tell` was given, what was told last above what was told before."""
+    return {name: fact for facts in _current.tellers for name, fact in facts().items()}
+
+
+def trace() -> Trace | None:
+    """The current call's span; None where it is not traced."""
+    return _current.trace
+
+
+def traced(trace: Trace | None) -> None:
+    """This thread handles a call with this span, or handles it no more. `end` leaves it alone."""
+    _current.trace = trace
+
+
 def made_by(caller: str) -> None:
     """This thread handles a call of this caller."""
     _current.caller = caller
@@ -87,6 +129,7 @@ def end() -> None:
     _current.request_id = ""
     _current.caller = ""
     _current.is_awaited = _always
+    _current.tellers = ()
 
 
 def _given(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:

@@ -9,7 +9,8 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 
 from lookalike_kit import calls, logs
-from lookalike_kit.errors import Fault, ServiceError, trailers
+from lookalike_kit.call_log import CallLog
+from lookalike_kit.errors import Fault, ServiceError, reason_name, trailers
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -41,9 +42,13 @@ class StatusInterceptor(AnswerInterceptor):
     the log. A status that the handler set itself, as context.abort does, stands.
     """
 
+    def __init__(self, call_log: CallLog) -> None:
+        self._call_log = call_log
+
     def around(self, call: grpc.HandlerCallDetails, behaviour: Behaviour) -> Behaviour:
+        arrived = time.perf_counter()
+
         def told(request: Any, context: grpc.ServicerContext) -> Any:
-            began = time.perf_counter()
             request_id = calls.begin(call.invocation_metadata, context.is_active)
             context.set_trailing_metadata(((calls.REQUEST_ID, request_id),))
             try:
@@ -51,13 +56,8 @@ class StatusInterceptor(AnswerInterceptor):
             except Exception as error:  # noqa: BLE001 - the one place that says statuses
                 _say(error, context, request_id, call.method)
             finally:
-                log.debug(
-                    "call",
-                    method=call.method,
-                    code=status_of(context).name,
-                    admission_micros=calls.admission_micros(),
-                    micros=round((time.perf_counter() - began) * 1e6),
-                )
+                seconds, code = time.perf_counter() - arrived, outcome(context).name
+                self._call_log.ended(call.method, call.invocation_metadata, code, seconds)
                 calls.end()
 
         return told
@@ -85,6 +85,15 @@ def status_of(context: grpc.ServicerContext) -> grpc.StatusCode:
     return code or grpc.StatusCode.OK
 
 
+def outcome(context: grpc.ServicerContext) -> grpc.StatusCode:
+    """The status that the caller saw: an answer after the deadline is none."""
+    code = status_of(context)
+    if context.is_active():
+        return code
+    late = context.time_remaining() == 0
+    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+
+
 def _say(error: Exception, context: grpc.ServicerContext, request_id: str, method: str) -> NoReturn:
     if isinstance(error, ServiceError):
         if error.status is grpc.StatusCode.INTERNAL:
@@ -97,5 +106,7 @@ def _say(error: Exception, context: grpc.ServicerContext, request_id: str, metho
 
 
 def _abort(error: ServiceError, context: grpc.ServicerContext, request_id: str) -> NoReturn:
+    at_fault = {"field": error.field} if error.field else {}
+    calls.tell(lambda: {"reason": reason_name(error.reason), **at_fault})
     context.set_trailing_metadata(trailers(error, request_id))
     context.abort(error.status, error.message)

@@ -6,6 +6,7 @@ log.info("serving", address="127.0.0.1:50051")
 
 import json
 import logging
+import socket
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,10 @@ class Log:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
+
+    def is_on(self, level: str) -> bool:
+        """Whether what is at `level`, one of LEVELS, would be written."""
+        return self._logger.isEnabledFor(logging.getLevelName(level.upper()))
 
     def debug(self, event: str, **fields: Any) -> None:
         """What only a person looking for something wants."""
@@ -62,17 +67,19 @@ def configure(level: str, service: str) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON: time (UTC), service, event, call, fields."""
+    """A record as one line of JSON: time (UTC), service, replica (a host), event, call, fields."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
+        self._replica = socket.gethostname()  # in a cluster the pod's name
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "service": self._service,
+            "replica": self._replica,
             "logger": record.name,
             "event": record.getMessage(),
         }
@@ -80,6 +87,8 @@ class JsonLines(logging.Formatter):
             line["request_id"] = calls.request_id()
         if calls.caller():
             line["caller"] = calls.caller()
+        if trace := calls.trace():
+            line["trace_id"] = trace.trace_id
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

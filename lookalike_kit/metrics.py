@@ -14,7 +14,7 @@ import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 from lookalike_kit.config import host_and_port
-from lookalike_kit.interceptors import AnswerInterceptor, Behaviour, status_of
+from lookalike_kit.interceptors import AnswerInterceptor, Behaviour, outcome
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -55,7 +55,7 @@ class RpcMetrics(AnswerInterceptor):
             try:
                 return behaviour(request, context)
             finally:
-                method.handled(_outcome(context)).inc()
+                method.handled(outcome(context)).inc()
                 method.seconds.observe(time.perf_counter() - arrived)
 
         return measured
@@ -212,12 +212,3 @@ def go_name(code: grpc.StatusCode) -> str:
     if code is grpc.StatusCode.CANCELLED:
         return "Canceled"
     return code.name.title().replace("_", "")
-
-
-def _outcome(context: grpc.ServicerContext) -> grpc.StatusCode:
-    """The status that the caller saw: an answer after the deadline is none."""
-    code = status_of(context)
-    if context.is_active():
-        return code
-    late = context.time_remaining() == 0
-    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED

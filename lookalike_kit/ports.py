@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from lookalike_kit import tls
 from lookalike_kit.admission import AdmissionInterceptor, AdmissionPool, Unobserved
+from lookalike_kit.call_log import CallLog
 from lookalike_kit.callers import Callers, parse_tokens
 from lookalike_kit.config import ConfigError
 from lookalike_kit.interceptors import StatusInterceptor
@@ -41,7 +42,8 @@ class Ports:
     ) -> None:
         self._config = config
         self._refuser = Refuser()
-        self._around = (RpcMetrics(registry), StatusInterceptor())
+        call_log = CallLog(config.log_calls_every, config.log_slow_seconds)
+        self._around = (RpcMetrics(registry), StatusInterceptor(call_log))
         reloads = ReloadMetrics(registry)
         credentials = _credentials(config, reloads)
         known = _known_callers(config, reloads, self._refuser)

@@ -72,6 +72,17 @@ class ServerConfig:
     )
     reflection: bool = setting(False, doc="Whether to describe the services to any caller.")
     log_level: str = setting("info", choices=logs.LEVELS, doc="The least that is logged.")
+    log_calls_every: int = setting(
+        100,
+        minimum=0,
+        maximum=1_000_000,
+        doc="One of so many calls has a line in the log, chosen by its request id, so that both "
+        "services choose the same ones; 1: all, 0: none. Slow and failed ones have theirs anyway, "
+        "up to ten a second. `lookalike explain` reads them.",
+    )
+    log_slow_seconds: float = setting(
+        1.0, minimum=0, maximum=3600, doc="A call that took longer than this is slow."
+    )
 
     def __post_init__(self) -> None:
         if problems := [*_tls_problems(self), *_caller_problems(self)]:

@@ -122,12 +122,14 @@ def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     text = io.StringIO()
     writer = logging.StreamHandler(text)
     writer.setFormatter(JsonLines("echo"))
-    logger = logging.getLogger("lookalike_kit.interceptors")
-    logger.addHandler(writer)
-    logger.setLevel(logging.DEBUG)
+    loggers = [logging.getLogger(f"lookalike_kit.{name}") for name in ("interceptors", "call_log")]
+    for logger in loggers:
+        logger.addHandler(writer)
+        logger.setLevel(logging.DEBUG)
     yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
-    logger.removeHandler(writer)
-    logger.setLevel(logging.NOTSET)
+    for logger in loggers:
+        logger.removeHandler(writer)
+        logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

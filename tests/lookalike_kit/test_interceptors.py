@@ -106,7 +106,10 @@ def test_an_unknown_exception_is_internal_and_keeps_its_text_to_the_log(serve, l
 def test_an_internal_error_of_ours_is_logged_too(serve, lines):
     refused(serve(failing(Rotten("disk: expected readable, got rotten"))))
 
-    assert [line["level"] for line in lines()] == ["error", "debug"]
+    assert [(line["level"], line["event"]) for line in lines()] == [
+        ("error", "fault"),
+        ("info", "call"),
+    ]
 
 
 def test_an_abort_by_the_handler_stands(serve):
@@ -150,12 +153,3 @@ def test_a_refused_call_names_its_request_in_the_details(serve):
     error = refused(serve(failing(UnknownThing("no"))), metadata=(("x-request-id", "order-17"),))
 
     assert detail(error, error_details_pb2.RequestInfo).request_id == "order-17"
-
-
-def test_a_call_is_one_line_at_debug(serve, lines):
-    serve(lambda request, _: request).say(HELLO, metadata=(("x-request-id", "order-17"),))
-
-    [line] = lines()
-    assert (line["level"], line["event"], line["code"]) == ("debug", "call", "OK")
-    assert (line["method"], line["request_id"]) == ("/test.v1.EchoService/Say", "order-17")
-    assert line["admission_micros"] >= 0

@@ -1,4 +1,5 @@
 import json
+import socket
 import subprocess
 import sys
 
@@ -27,6 +28,7 @@ def test_everything_is_one_json_object_a_line_on_stderr():
 
     assert ran.stdout == ""
     assert opened.pop("time").endswith("+00:00")
+    assert opened.pop("replica") == socket.gethostname()
     assert opened == {
         "level": "info",
         "service": "echo",
