@@ -17,6 +17,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
+from benchmarks.photograph import photograph
 from benchmarks.record import record, table
 from embedder_service import images
 from embedder_service.images import Pixels
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="for each cell")
     seconds = parser.parse_args().seconds
-    files = {f"{width}x{height}": _photograph(width, height) for width, height in SIZES}
+    files = {f"{width}x{height}": photograph(width, height) for width, height in SIZES}
     decoders = _decoders()
     rows = [(name, *_row(read, files, seconds)) for name, read in decoders.items()]
     columns = [column for size in files for column in (f"{size} images/s", "difference")]
@@ -44,18 +45,6 @@ def main() -> None:
         {"images_a_second": figures, "file_bytes": {size: len(f) for size, f in files.items()}},
         is_full_size=seconds >= FULL_SECONDS and len(decoders) == 7,
     )
-
-
-def _photograph(width: int, height: int) -> bytes:
-    """As a camera's: soft shapes, fine grain, 4:2:0, quality 88."""
-    draw = np.random.default_rng(0)
-    shapes = Image.fromarray(draw.integers(0, 256, (9, 12, 3), np.uint8))
-    soft = np.asarray(shapes.resize((width, height), Image.Resampling.BICUBIC), np.int16)
-    grain = draw.normal(0, 6, (height, width, 1)).astype(np.int16)
-    file = io.BytesIO()
-    picture = Image.fromarray(np.clip(soft + grain, 0, 255).astype(np.uint8))
-    picture.save(file, "JPEG", quality=88)
-    return file.getvalue()
 
 
 def _decoders() -> dict[str, Read]:

@@ -1,17 +1,22 @@
 """An embedder whose device is a clock: `LOOKALIKE_EMBEDDER_MODEL=MILLISECONDS python -P -m ...`.
 
 All of the embedder but the model, with the settings of the real one. A pass takes so many
-milliseconds an image, off the processor as on a GPU; the vectors are the pixels' means.
+milliseconds an image, off the processor as on a GPU; a vector is the colour of the centre. Its
+/metrics say as well how much CPU the decoding took: stand_in_decode_cpu_seconds_total.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from lookalike.embedder.v1 import embedder_pb2 as pb
+from prometheus_client import Counter
 
+from embedder_service import images
 from embedder_service.config import PREFIX, EmbedderConfig
 from embedder_service.images import Pixels
 from embedder_service.pace import Pace
@@ -22,6 +27,8 @@ from lookalike_kit import config as settings
 from lookalike_kit import logs
 
 DIMENSION = 512
+PREPROCESSING = Preprocessing(resize=232, crop=224)
+DECODE_CPU = "stand_in_decode_cpu_seconds_total"
 
 
 def main() -> None:
@@ -29,15 +36,31 @@ def main() -> None:
     logs.configure(config.log_level, "embedder")
     seconds = float(str(config.model)) / 1e3
 
-    def embed(images: Pixels) -> Vectors:
-        began = time.perf_counter()
-        means = np.repeat(images.mean(axis=(1, 2, 3), keepdims=True)[:, 0, 0], DIMENSION, axis=1)
-        time.sleep(max(0.0, seconds * len(images) - (time.perf_counter() - began)))
-        return means.astype(np.float32)
+    def embed(pixels: Pixels) -> Vectors:
+        vectors = np.zeros((len(pixels), DIMENSION), np.float32)
+        vectors[:, :3] = pixels[:, :, pixels.shape[2] // 2, pixels.shape[3] // 2]
+        if seconds:
+            time.sleep(seconds * len(pixels))
+        return vectors
 
     pace = Pace(seconds, seconds * config.max_batch, config.max_batch)
     info = pb.GetInfoResponse(space_id="5" * 64, dimension=DIMENSION, max_images_per_call=64)
-    Embedder(config, Loaded(embed, pace, Preprocessing(resize=232, crop=224), info)).run()
+    embedder = Embedder(config, Loaded(embed, pace, PREPROCESSING, info))
+    _put_clock(Counter(DECODE_CPU, "CPU of decoding.", registry=embedder.registry).inc)
+    embedder.run()
+
+
+def _put_clock(add_seconds: Callable[[float], None]) -> None:
+    decode = images.decode
+
+    def clocked(*given: Any) -> list[Pixels]:
+        began = time.thread_time()
+        try:
+            return decode(*given)
+        finally:
+            add_seconds(time.thread_time() - began)
+
+    images.decode = clocked  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -11,16 +11,13 @@ Live recall is off, as it answers queries that nobody asked.
 """
 
 import argparse
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import grpc
 import numpy as np
@@ -31,6 +28,7 @@ from lookalike_cli import processes
 
 from benchmarks import clocked_search, datasets
 from benchmarks.catalogues import INDEX, SPACE, published
+from benchmarks.echo import Echo
 from benchmarks.record import record, table
 from search_service.build import BuildOptions
 from search_service.config import PREFIX
@@ -40,6 +38,7 @@ CALLS = 3_000
 ROUNDS = 7
 CALLERS = 4
 BATCH = 64
+_SERVICE = pb.DESCRIPTOR.services_by_name["SearchService"].full_name
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 Messages = Sequence[pb.SearchRequest] | Sequence[pb.SearchBatchRequest]
@@ -90,14 +89,15 @@ def _measure(
     ]
     with grpc.insecure_channel(search.address) as channel:
         stub = rpc.SearchServiceStub(channel)
-        echo = _start_echo(stub.Search(ones[0]), stub.SearchBatch(batches[0]))
+        answers = {
+            "Search": (pb.SearchRequest, stub.Search(ones[0])),
+            "SearchBatch": (pb.SearchBatchRequest, stub.SearchBatch(batches[0])),
+        }
     one, many = [], []
-    try:
+    with Echo.start(_SERVICE, answers) as echo:
         for _ in range(rounds):
             one.append(_cost(search, clock, echo, ones, calls))
             many.append(_cost(search, clock, echo, batches, calls // 10))
-    finally:
-        echo.process.kill()
     table(
         f"CPU of the server, microseconds a call: medians of {rounds} rounds",
         ("", "served", "engine", "bare echo", "overhead, times echo", "engine/served"),
@@ -123,63 +123,20 @@ def _query(vector: np.ndarray) -> pb.Query:
     return pb.Query(embedding=Embedding(values=vector.tobytes(), space_id=SPACE))
 
 
-class _EchoProcess:
-    def __init__(self, process: multiprocessing.process.BaseProcess, address: str) -> None:
-        self.process = process
-        self.address = address
-
-
-def _start_echo(one: pb.SearchResponse, batch: pb.SearchBatchResponse) -> _EchoProcess:
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    answers = (one.SerializeToString(), batch.SerializeToString())
-    process = spawn.Process(target=_serve_echo, args=(there, *answers), daemon=True)
-    process.start()
-    return _EchoProcess(process, f"127.0.0.1:{here.recv()}")
-
-
-def _serve_echo(pipe: Connection, one: bytes, batch: bytes) -> None:
-    """A bare server that reads the same requests and writes the same answers each time."""
-    search, search_batch = (
-        pb.SearchResponse.FromString(one),
-        pb.SearchBatchResponse.FromString(batch),
-    )
-    handlers: dict[str, Any] = {
-        "Search": grpc.unary_unary_rpc_method_handler(
-            lambda _request, _context: search,
-            request_deserializer=pb.SearchRequest.FromString,
-            response_serializer=pb.SearchResponse.SerializeToString,
-        ),
-        "SearchBatch": grpc.unary_unary_rpc_method_handler(
-            lambda _request, _context: search_batch,
-            request_deserializer=pb.SearchBatchRequest.FromString,
-            response_serializer=pb.SearchBatchResponse.SerializeToString,
-        ),
-    }
-    server = grpc.server(ThreadPoolExecutor(8))
-    service = pb.DESCRIPTOR.services_by_name["SearchService"].full_name
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    pipe.send(port)
-    server.wait_for_termination()
-
-
 def _cost(
-    search: processes.Running, clock: Path, echo: _EchoProcess, messages: Messages, calls: int
+    search: processes.Running, clock: Path, echo: Echo, messages: Messages, calls: int
 ) -> Cost:
     """Of both servers in turn; the first calls only warm them."""
-    echo_pid = echo.process.pid or 0
     _ask(search.address, messages, CALLERS)
     before = _cpu_seconds(search.process.pid), clocked_search.read_seconds(clock)
     _ask(search.address, messages, calls)
     served = _cpu_seconds(search.process.pid) - before[0]
     engine = clocked_search.read_seconds(clock) - before[1]
     _ask(echo.address, messages, CALLERS)
-    begun = _cpu_seconds(echo_pid)
+    begun = _cpu_seconds(echo.pid)
     _ask(echo.address, messages, calls)
     # At least a tick: a few calls may take less than /proc can tell.
-    echoed = max(_cpu_seconds(echo_pid) - begun, _TICK_SECONDS)
+    echoed = max(_cpu_seconds(echo.pid) - begun, _TICK_SECONDS)
     return Cost(*(1e6 * seconds / calls for seconds in (served, engine, echoed)))
 
 
