@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -107,9 +107,11 @@ def start(
     settings: Mapping[str, object],
     log: Path | None = None,
     wait_seconds: float = 120.0,
+    under: Sequence[str] = (),
 ) -> Running:
     """`python -m module` with its settings; returns when it takes calls, or raises NotServing.
 
+    under: a command that runs the one behind it in its place, as `ip netns exec NAME` does.
     Call it from a thread that lives as long as the service should: the service ends with it.
     """
     log = log or _log_of_its_own(module)
@@ -121,7 +123,7 @@ def start(
     with log.open("ab") as lines:
         begin = lines.tell()
         process = subprocess.Popen(
-            [*_ending_with_us(), sys.executable, "-P", "-m", module],
+            [*_ending_with_us(), *under, sys.executable, "-P", "-m", module],
             env={**os.environ, **given},
             stdin=subprocess.DEVNULL,
             stdout=lines,

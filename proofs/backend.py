@@ -1,0 +1,170 @@
+"""A backend: a process that looks images up through the client, and keeps what became of each call.
+
+python -m proofs.backend OPTIONS, which are Options as JSON: for `backend`, in a process of its own.
+
+Its threads call at fixed times, as many a second as asked; who is late goes on at once. Each call
+is an Embed and a Search under one deadline.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from lookalike_client import Client, LookalikeError
+from PIL import Image
+
+from proofs.tiers import INDEX
+
+_ENDING_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """embedder, search: targets, as the client takes them. rate: calls a second of all threads."""
+
+    embedder: str
+    search: str
+    rate: float = 100.0
+    threads: int = 16
+    deadline_seconds: float = 2.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """begun: by time.monotonic(), which all processes of a machine share. error: "" if none."""
+
+    begun: float
+    seconds: float
+    error: str
+
+
+@dataclass
+class Backend:
+    """The process; `calls` has what became of all, once it has ended."""
+
+    process: subprocess.Popen[str]
+    calls: list[Call] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[Call]:
+        return [call for call in self.calls if call.error]
+
+    def made(self) -> int:
+        """How many calls have ended so far."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def errors(self) -> str:
+        """What failed, the most frequent first, in a line."""
+        counts = Counter(call.error for call in self.failed)
+        return "; ".join(f"{count} x {error}" for error, count in counts.most_common(5))
+
+    def percentile_ms(self, percent: float) -> float:
+        """Of how long the calls took."""
+        return 1e3 * float(np.percentile([call.seconds for call in self.calls], percent))
+
+
+@contextmanager
+def backend(options: Options, under: Sequence[str] = ()) -> Iterator[Backend]:
+    """Runs from its first answer until the end of the block, where its calls are read."""
+    command = [*under, sys.executable, "-P", "-m", "proofs.backend", json.dumps(asdict(options))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            process.stdout.readline()
+            running = Backend(process)
+            yield running
+            said, _ = process.communicate(timeout=_ENDING_SECONDS)
+            running.calls += [Call(*each) for each in json.loads(said)]
+        finally:
+            process.kill()
+
+
+def photos() -> list[bytes]:
+    """A few small pictures of one colour each."""
+    colours = np.random.default_rng(5).integers(30, 255, (8, 3)).tolist()
+    files = [io.BytesIO() for _ in colours]
+    for file, colour in zip(files, colours, strict=True):
+        Image.new("RGB", (64, 48), tuple(colour)).save(file, "JPEG")
+    return [file.getvalue() for file in files]
+
+
+def main(options: Options) -> None:
+    calls: list[Call] = []
+    stop = threading.Event()
+    looks = photos()
+    with Client(
+        embedder=options.embedder,
+        search=options.search,
+        deadline_seconds=options.deadline_seconds,
+    ) as client:
+
+        def look_up(number: int) -> None:
+            client.similar(INDEX, looks[number % len(looks)], k=5)
+
+        _wait_for_an_answer(look_up)
+        begin = time.monotonic()
+        pace = (begin, options.rate, options.threads)
+        threads = [
+            threading.Thread(target=_keep_calling, args=(look_up, number, pace, stop, calls))
+            for number in range(options.threads)
+        ]
+        for thread in threads:
+            thread.start()
+        print("begun", flush=True)
+        for _ in sys.stdin:
+            print(len(calls), flush=True)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    print(json.dumps([(call.begun, call.seconds, call.error) for call in calls]))
+
+
+def _wait_for_an_answer(look_up: Callable[[int], None]) -> None:
+    while True:
+        try:
+            return look_up(0)
+        except LookalikeError:
+            time.sleep(0.05)
+
+
+def _keep_calling(
+    look_up: Callable[[int], None],
+    number: int,
+    pace: tuple[float, float, int],
+    stop: threading.Event,
+    calls: list[Call],
+) -> None:
+    begin, rate, threads = pace
+    due = begin + number / rate
+    while not stop.wait(max(0.0, due - time.monotonic())):
+        begun = time.monotonic()
+        error = _error_of(look_up, number)
+        calls.append(Call(begun, time.monotonic() - begun, error))
+        number += threads
+        due += threads / rate
+
+
+def _error_of(look_up: Callable[[int], None], number: int) -> str:
+    try:
+        look_up(number)
+    except LookalikeError as error:
+        return f"{type(error).__name__} {error.reason}: {str(error)[:160]}"
+    return ""
+
+
+if __name__ == "__main__":
+    main(Options(**json.loads(sys.argv[1])))
