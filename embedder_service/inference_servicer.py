@@ -15,8 +15,9 @@ from lookalike.inference import open_inference_pb2 as pb
 from lookalike.inference import open_inference_pb2_grpc as pb_grpc
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
-from embedder_service import tensors
+from embedder_service import account, tensors
 from embedder_service.pipeline import Pipeline, Squares
+from lookalike_kit import calls
 from lookalike_kit.errors import ServiceError
 
 MODEL = "lookalike"  # the space's id is a name of it as well
@@ -50,7 +51,9 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         tensors.check_outputs(request)
         bulk = tensors.is_bulk(request)
         photos = tensors.read_photos(request, self._info.max_images_per_call)
+        calls.tell(lambda: account.asked(photos, bulk, self._info.space_id))
         answer = self._pipeline.embed(photos, bulk, context, accept=_refuse_bad_images)
+        calls.tell(lambda: account.answered(answer))
         response = pb.ModelInferResponse(
             model_name=request.model_name, model_version=self._info.space_id, id=request.id
         )

@@ -8,6 +8,7 @@ from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.v1.embedding_pb2 import Embedding
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
+from embedder_service import account
 from embedder_service.images import Region
 from embedder_service.pending import Vectors
 from embedder_service.pipeline import Pipeline
@@ -40,8 +41,10 @@ class EmbedderServicer(pb_grpc.EmbedderServiceServicer):
         """Image files in, vectors out."""
         photos = _photos(request)
         bulk = _is_bulk(request)
+        calls.tell(lambda: account.asked(photos, bulk, self._info.space_id))
         self._refuse_too_large(sum(photo.squares for photo in photos))
         answer = self._pipeline.embed(photos, bulk, context)
+        calls.tell(lambda: account.answered(answer))
         return pb.EmbedResponse(
             results=[self._result(*numbered) for numbered in enumerate(answer.photos)],
             timings=pb.EmbedTimings(

@@ -10,6 +10,7 @@ from lookalike.search.v1 import search_pb2_grpc as rpc
 
 from lookalike_kit import calls
 from lookalike_kit.errors import InvalidField
+from search_service import account
 from search_service.answer import Answer, Hit
 from search_service.catalog import Catalog
 from search_service.ease import eased
@@ -120,10 +121,13 @@ class SearchServicer(rpc.SearchServiceServicer):
         )
 
     def _nearest(self, index: str, targets: Sequence[Target], asked: Options) -> Answers:
+        calls.tell(lambda: account.asked(index, targets, asked))
         generation = self._catalog.current(index, space_of(targets[0]))
         options = eased(asked, calls.pressure(), self._ease_from)
+        calls.tell(lambda: account.found(generation, options))
         with self._vitals.watch(generation.sha256):
             answers = generation.nearest(targets, options)
+        calls.tell(lambda: account.answered(answers))
         self._vitals.answered(generation.sha256, len(targets))
         self._metrics.answered(options, answers)
         self._live_recall.answered(targets, options, answers)

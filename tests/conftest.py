@@ -1,10 +1,14 @@
 """For every test, before anything imports numpy."""
 
+import io
 import itertools
+import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -12,6 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from lookalike_kit.logs import JsonLines
 
 # The tests' matrices are small and their processes many: a thread for each core in each of them
 # made the search tier's tests half as slow again. Children inherit it.
@@ -89,3 +95,19 @@ def secret(tmp_path) -> Callable[..., Secret]:
     """secret(crt=..., key=...): a mounted Secret, whose files are at its names."""
     numbers = itertools.count()
     return lambda **files: Secret(tmp_path / f"secret-{next(numbers)}", **files)
+
+
+@pytest.fixture
+def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What the kit logs of calls, from debug up."""
+    text = io.StringIO()
+    writer = logging.StreamHandler(text)
+    writer.setFormatter(JsonLines("test"))
+    loggers = [logging.getLogger(f"lookalike_kit.{name}") for name in ("interceptors", "call_log")]
+    for logger in loggers:
+        logger.addHandler(writer)
+        logger.setLevel(logging.DEBUG)
+    yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
+    for logger in loggers:
+        logger.removeHandler(writer)
+        logger.setLevel(logging.NOTSET)

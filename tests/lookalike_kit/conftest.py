@@ -1,8 +1,5 @@
 """A small service of its own, served by the kit over real ports."""
 
-import io
-import json
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +10,6 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from prometheus_client import CollectorRegistry
 
-from lookalike_kit.logs import JsonLines
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Addresses, Server
 from lookalike_kit.server_config import ServerConfig
@@ -114,22 +110,6 @@ def serve() -> Iterator[Callable[..., Served]]:
         served.channel.close()
         served.admin.close()
         served.server.stop(drain_seconds=0)
-
-
-@pytest.fixture
-def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What the kit logs of calls, from debug up."""
-    text = io.StringIO()
-    writer = logging.StreamHandler(text)
-    writer.setFormatter(JsonLines("echo"))
-    loggers = [logging.getLogger(f"lookalike_kit.{name}") for name in ("interceptors", "call_log")]
-    for logger in loggers:
-        logger.addHandler(writer)
-        logger.setLevel(logging.DEBUG)
-    yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
-    for logger in loggers:
-        logger.removeHandler(writer)
-        logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
