@@ -8,6 +8,7 @@ UV := $(BIN)/uv
 SETUP := $(VENV)/.installed
 PROTOC_VENV := build/protoc-venv
 BENCH_VENV := build/bench-venv
+SBOMS := build/sbom/search.cdx.json build/sbom/embedder.cdx.json
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
@@ -68,7 +69,7 @@ proof-search: $(SETUP) ## mutations, kill -9, power cuts, full disks, mishaps: a
 proof-embed: $(SETUP) ## what hostile images cost the embedder
 	@$(BIN)/python -m proofs.hostile_images
 
-check: $(SETUP) ## style, types, boundaries, contracts, generated files, manifests
+check: $(SETUP) $(SBOMS) ## style, types, boundaries, contracts, generated files, manifests, known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -81,6 +82,13 @@ check: $(SETUP) ## style, types, boundaries, contracts, generated files, manifes
 	@rm -rf build/protos-check
 	@$(MAKE) --no-print-directory protos OUT=build/protos-check
 	@$(BIN)/python -m tools.generated check
+	@$(BIN)/python -m tools.audit
+
+# What the images hold, in CycloneDX: every package of the lock, with its hashes.
+build/sbom/%.cdx.json: requirements/%.txt pyproject.toml | $(SETUP)
+	@mkdir -p $(@D)
+	@$(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements $< --pyproject pyproject.toml \
+	    --output-reproducible --output-file $@
 
 protos: $(PROTOC_VENV)/.installed ## the committed stubs, from the .proto files
 	@PATH="$(PROTOC_VENV)/bin:$$PATH" $(PROTOC_VENV)/bin/python tools/protos.py $(or $(OUT),protos)
