@@ -1,8 +1,9 @@
 """`lookalike evaluate`: how good a model is, as figures and as a page to send around."""
 
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -10,26 +11,15 @@ from rich.console import Console
 
 from embedder_service.judging.findings import ClassRow, Findings, Standing
 from embedder_service.judging.findings import as_json as json_of
-from embedder_service.judging.judge import (
-    Judged,
-    Settings,
-    expect_one_or_two,
-    judge,
-    read_models,
-)
+from embedder_service.judging.judge import Ask, Judged, Settings, judge, read_models
 from embedder_service.judging.page import page, percent
 from embedder_service.judging.words import headline, not_judged
 from embedder_service.spec import ModelError
-from embedder_service.training.data import CatalogueError
+from embedder_service.training.catalogue_options import catalogue_options
+from embedder_service.training.data import Catalogue, CatalogueError
 from embedder_service.training.progress import Ticker
 from embedder_service.training.read import read_catalogue
-from lookalike_cli.judged_index import (
-    Ask,
-    IndexProblem,
-    over_a_store,
-    over_an_address,
-    over_its_own,
-)
+from lookalike_cli.judged_index import IndexProblem, over_a_store, over_an_address, over_its_own
 from lookalike_cli.printing import json_option, print_table
 from lookalike_cli.processes import NotServing
 from lookalike_cli.up import signals_raising_interrupt
@@ -40,8 +30,14 @@ _COLUMNS = ("", "item r@1 ", "r@5 ", "mAP ", "category r@1 ", "mAP ")
 _CLASS_COLUMNS = ("", "told by", "top-1 ", "top-3 ", "top-5 ")
 
 
+class Refused(click.ClickException):
+    """Nothing was judged: the message says what was expected instead."""
+
+    exit_code = 2
+
+
 @click.command()
-@click.argument("catalogue", type=click.Path(exists=True, path_type=Path))
+@catalogue_options
 @click.option(
     "--model",
     "folders",
@@ -102,6 +98,8 @@ _CLASS_COLUMNS = ("", "told by", "top-1 ", "top-3 ", "top-5 ")
 @json_option
 def command(
     catalogue: Path,
+    format_name: str,
+    no_boxes: bool,
     folders: tuple[Path, ...],
     search: str | None,
     store: Path | None,
@@ -119,25 +117,44 @@ def command(
     lookalike evaluate photos/ --model models/72d2... --search 127.0.0.1:50061 --index dresses
 
     Without --search or --store an index of the catalogue's gallery is built, served and asked, and
-    is gone afterwards.
+    is gone afterwards. The exit code is 2 where something cannot be judged.
     """
     console = Console(stderr=True, quiet=as_json)
     settings = Settings(kind=_KINDS[kind], **options)  # type: ignore[arg-type]
-    try:
-        expect_one_or_two(folders)
+    if settings.threshold is not None and len(folders) != 2:
+        raise click.UsageError("--threshold: expected two models, got one")
+    with _refusing(), signals_raising_interrupt(), ExitStack() as stack:
+        _expect_writable(out)
         models = read_models(folders)
-        with signals_raising_interrupt(), ExitStack() as stack:
-            ask = _ask(models[-1], search, store, index, stack, _saying(console))
-            found, text = _judged(catalogue, models, settings, ask, console)
-    except (CatalogueError, ModelError, IndexProblem, NotServing) as error:
-        raise click.ClickException(str(error)) from error
-    facts = {**json_of(found), "report": str(out / "report.html")}
-    _put(out / "report.html", text)
-    _put(out / "report.json", json.dumps(facts, indent=1) + "\n")
+        ask = _ask(models[-1], search, store, index, stack, _saying(console))
+        photos = _read(catalogue, format_name, not no_boxes, console)
+        with Ticker("embedding", console) as ticker:
+            found = judge(photos, models, settings, ask, _saying(console), ticker.on_step)
+        _saying(console)("drawing the page ...")
+        facts = {**json_of(found), "report": str(out / "report.html")}
+        _put(out / "report.html", page(found, photos.photos))
+        _put(out / "report.json", json.dumps(facts, indent=1) + "\n")
     if as_json:
         click.echo(json.dumps(facts))
     else:
         _print(found, out)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except (CatalogueError, ModelError, IndexProblem, NotServing, OSError) as error:
+        raise Refused(str(error)) from error
+
+
+def _expect_writable(out: Path) -> None:
+    """Told before the photos are looked at, not after."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise Refused(f"out: expected a folder to write to, got {out}: {error.strerror}") from error
 
 
 def _ask(
@@ -159,18 +176,12 @@ def _ask(
     return over_its_own(model, stack, say)
 
 
-def _judged(
-    catalogue: Path, models: list[Judged], settings: Settings, ask: Ask, console: Console
-) -> tuple[Findings, str]:
-    say = _saying(console)
-    with Ticker("reading", console) as ticker:
-        photos = read_catalogue(catalogue, on_step=ticker.on_step)
-    for damaged in photos.damaged:
-        say(f"left out: {damaged.path}: {damaged.reason}")
-    with Ticker("embedding", console) as ticker:
-        found = judge(photos, models, settings, ask, say, ticker.on_step)
-    say("drawing the page ...")
-    return found, page(found, photos.photos)
+def _read(place: Path, format_name: str, boxes: bool, console: Console) -> Catalogue:
+    with Ticker("looking at every photo", console) as ticker:
+        catalogue = read_catalogue(place, format_name, boxes=boxes, on_step=ticker.on_step)
+    for damaged in catalogue.damaged:
+        _saying(console)(f"left out: {damaged.path}: {damaged.reason}")
+    return catalogue
 
 
 def _saying(console: Console) -> Callable[[str], None]:
@@ -187,9 +198,10 @@ def _put(path: Path, text: str) -> None:
 
 
 def _print(found: Findings, out: Path) -> None:
-    click.echo(headline(found))
+    click.echo(f"{headline(found)}\n")
     print_table("", _COLUMNS, [_line(row) for row in found.standings])
     if found.classification:
+        click.echo()
         print_table("", _CLASS_COLUMNS, [_class_line(row) for row in found.classification.rows])
     for line in not_judged(found):
         click.echo(line)

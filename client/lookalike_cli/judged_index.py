@@ -20,7 +20,7 @@ from lookalike_client import (
 )
 
 from embedder_service.judging.contestants import Contestant
-from embedder_service.judging.judge import Asked, Judged
+from embedder_service.judging.judge import Ask, Asked, Judged
 from embedder_service.judging.served import Hit
 from embedder_service.judging.trial import Trial
 from lookalike_cli import processes
@@ -28,7 +28,6 @@ from search_service.build import BuildOptions, Source, SourceError, build, publi
 from search_service.store import Store
 
 Vectors = npt.NDArray[np.float32]
-Ask = Callable[[Trial, Contestant], Asked | None]
 
 _INDEX = "judged"
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from embedder_service.judging.classes import Confusion
@@ -48,33 +49,38 @@ def similarities(each: Similarities) -> Markup:
 
     def draw(axes: Axes) -> None:
         bins = np.linspace(0, 1, 61)
+        highest = 0.0
         for values, colour, label in (
             (each.others, _PALE, "photos of other items"),
             (each.same, _OURS, "photos of the same item"),
         ):
             if len(values):
                 weights = np.full(len(values), 1 / len(values))
-                axes.hist(
+                heights, _, _ = axes.hist(
                     values, bins=list(bins), weights=weights, color=colour, alpha=0.55, label=label
                 )
+                highest = max(highest, float(np.asarray(heights)[1:].max()))
+        # Half of the pairs may have the similarity 0: their bar goes through the roof.
+        axes.set_ylim(0, 1.45 * highest or 1)
+        if len(each.others):
+            nothing = np.mean(each.others < bins[1])
+            axes.annotate(f"{nothing:.0%} here", (bins[1] + 0.01, 1.22 * highest), fontsize=9)
         for threshold in each.thresholds:
             axes.axvline(threshold.similarity, color=_INK, linewidth=0.8, linestyle=":")
             axes.annotate(
-                f"{threshold.rate:.1%}",
-                (threshold.similarity, 1.0),
+                f" {threshold.rate:.1%}",
+                (threshold.similarity, 0.97),
                 xycoords=("data", "axes fraction"),
                 fontsize=9,
-                rotation=90,
-                ha="right",
                 va="top",
             )
         axes.set_xlim(0, 1)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("similarity")
-        axes.legend(frameon=False, loc="upper center")
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
-    return _svg(draw, 7.2, 2.9)
+    return _svg(draw, 7.2, 3.1)
 
 
 def copies(each: Copies, others: Shares) -> Markup:
@@ -111,26 +117,33 @@ def confusion(table: Confusion) -> Markup:
     side = max(4.2, 0.2 * len(counts) + 2)
 
     def draw(axes: Axes) -> None:
-        axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), share in np.ndenumerate(shares):
+            if share:
+                place = column + 0.04, row + 0.04
+                alpha = 0.08 + 0.62 * share
+                axes.add_patch(Rectangle(place, 0.92, 0.92, color=_OURS, alpha=alpha, linewidth=0))
+        axes.set_xlim(0, len(counts))
+        axes.set_ylim(len(counts), 0)
         places = np.arange(len(counts)) + 0.5
         size = 9 if len(counts) <= 30 else 6
         axes.set_xticks(places, table.classes, rotation=60, ha="right", fontsize=size)
         axes.set_yticks(places, table.classes, fontsize=size)
         axes.set_aspect("equal")
-        axes.invert_yaxis()
         axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
         axes.set_ylabel("shown")
         axes.set_xlabel("told")
         if len(counts) <= 25:
-            _write_counts(axes, shares)
+            _write_shares(axes, shares)
 
     return _svg(draw, side + 0.6, side)
 
 
 def flat_map(squares: Sequence[Image.Image], places: Shares, colours: Sequence[str]) -> Image.Image:
-    """Photos at their places, the first on top, framed in their colours."""
+    """Photos at their places on nothing, the first on top, framed in their colours."""
     width, height, side = 1600, 1080, 44
-    sheet = Image.new("RGB", (width, height), "#f6f8f9")
+    sheet = Image.new("RGBA", (width, height))
     for number in reversed(range(len(squares))):
         x, y = places[number]
         left, top = round(x * (width - side - 8)), round(y * (height - side - 8))
@@ -140,18 +153,16 @@ def flat_map(squares: Sequence[Image.Image], places: Shares, colours: Sequence[s
     return sheet
 
 
-def _write_counts(axes: Axes, shares: Shares) -> None:
+def _write_shares(axes: Axes, shares: Shares) -> None:
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:
-            colour = "white" if share > 0.55 else "#123"
             axes.text(
                 column + 0.5,
                 row + 0.5,
                 f"{100 * share:.0f}",
                 ha="center",
-                va="center",
+                va="center_baseline",
                 fontsize=7,
-                color=colour,
             )
 
 

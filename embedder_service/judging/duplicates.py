@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from embedder_service.judging.contestants import Contestant
+from embedder_service.judging.copies import Copies
+from embedder_service.judging.findings import Duplicate, Duplicates
+from embedder_service.training.data import Photo
+
 Vectors = npt.NDArray[np.float32]
 
 _SIMILARITIES_AT_ONCE = 8_000_000
+_SHOWN = 60
+_NEAR_AS = "recompressed"  # the change that a near-duplicate is at least as near as
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,28 @@ class Pair:
     left: int
     right: int
     similarity: float
+
+
+def near_duplicates(
+    photos: Sequence[Photo], judged: Contestant, copied: Copies, above: float
+) -> Duplicates:
+    """From the similarity `above` on; 0 takes the median of the recompressed copies."""
+    threshold = above or copied.spread[_NEAR_AS].middle
+    count, nearest = near_pairs(judged.vectors, threshold, _SHOWN)
+    return Duplicates(
+        threshold=threshold,
+        is_given=above > 0,
+        found=count,
+        pairs=tuple(
+            Duplicate(
+                left=photos[pair.left].photo_id,
+                right=photos[pair.right].photo_id,
+                similarity=pair.similarity,
+                same_item=photos[pair.left].item_id == photos[pair.right].item_id,
+            )
+            for pair in nearest
+        ),
+    )
 
 
 def near_pairs(vectors: Vectors, threshold: float, most: int) -> tuple[int, list[Pair]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -87,12 +87,16 @@ class ClassRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """Whose category is told. unknown: photos whose category the classifier was not taught."""
+    """Whose category is told. unknown: photos whose category the classifier was not taught.
+
+    confusion_of, confusion_way: whose confusion it is, and what told the class.
+    """
 
     rows: tuple[ClassRow, ...]
     classes: int
     unknown: int
     confusion: Confusion
+    confusion_of: str
     confusion_way: str
 
 
@@ -119,11 +123,11 @@ class Variants:
 
 @dataclass(frozen=True, kw_only=True)
 class Near:
-    """A photo that came back. is_right: it has the query's label; None where nobody can say."""
+    """A photo that came back. is_right: it has the query's label."""
 
     photo_id: str
     similarity: float
-    is_right: bool | None
+    is_right: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +152,10 @@ class Duplicate:
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """threshold_from says where the threshold is from; `pairs` are the nearest of `found`."""
+    """`pairs` are the nearest of `found`. is_given: the threshold is not of recompressed copies."""
 
     threshold: float
-    threshold_from: str
+    is_given: bool
     found: int
     pairs: tuple[Duplicate, ...]
 
@@ -161,6 +165,7 @@ class Similarities:
     """Of one space: pairs of other items, pairs of the same, and thresholds between them."""
 
     name: str
+    is_judged: bool
     other_pairs: int
     same_pairs: int
     thresholds: tuple[Threshold, ...]
@@ -193,6 +198,7 @@ class Findings:
 
     about: About
     models: tuple[Model, ...]
+    by: Literal["item", "category", ""]  # what can be counted; items, where they can
     standings: tuple[Standing, ...]
     lead: Lead | None
     examples: tuple[Sheet, ...]

@@ -15,9 +15,10 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from embedder_service.judging import charts
-from embedder_service.judging.copies import CHANGES
+from embedder_service.judging.changes import CHANGES
 from embedder_service.judging.findings import Findings
-from embedder_service.judging.thumbnails import Thumbnails, jpeg_uri
+from embedder_service.judging.pairs import RATES
+from embedder_service.judging.thumbnails import Thumbnails, webp_uri
 from embedder_service.judging.words import headline, not_judged
 from embedder_service.training.data import Photo
 
@@ -40,6 +41,7 @@ def page(findings: Findings, photos: Sequence[Photo]) -> str:
         photo=thumbnails.photo,
         changed=thumbnails.changed,
         changes=list(CHANGES),
+        rates=RATES,
         grid=_grid(photos),
         shown_pairs=_SHOWN_PAIRS,
         charts=charts,
@@ -67,7 +69,10 @@ def style() -> str:
 
 
 def percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.1%}"
+    """Of a share that would be rounded away two places more are shown."""
+    if share is None:
+        return "–"
+    return f"{share:.2%}" if 0 < share < 0.0005 else f"{share:.1%}"
 
 
 def _text(name: str) -> str:
@@ -99,7 +104,7 @@ def _maps(findings: Findings, thumbnails: Thumbnails, colours: dict[str, str]) -
     flat = charts.flat_map(squares, findings.map.flat.astype(np.float64), framed)
     deep = findings.map.deep
     return {
-        "flat": jpeg_uri(flat),
+        "flat": webp_uri(flat),
         "deep": {
             "atlas": thumbnails.atlas(ids[: len(deep)], _ATLAS_COLUMNS, _ATLAS_SIDE),
             "columns": _ATLAS_COLUMNS,

@@ -127,12 +127,14 @@ def quantile_above(similarities: Shares, rate: float) -> float:
 
 
 def moved(
-    threshold: float, pairs: Pairs, old: Shares, new: Shares, same: tuple[Shares, Shares]
+    threshold: float, pairs: Pairs, apart: tuple[Shares, Shares], same: tuple[Shares, Shares]
 ) -> Moved:
-    """Where `threshold`, of the old space, has to go; `old` and `new` are the pairs' similarities.
+    """Where `threshold`, of the old space, has to go in the new one.
 
-    `same` are the similarities of pairs of one item, in both spaces.
+    `apart` are the similarities of `pairs`, all of other items, in the old and the new space;
+    `same` are those of pairs of one item.
     """
+    old, new = apart
     there = threshold_at(threshold, old, same[0])
     low, high = np.percentile(_resampled(threshold, pairs, old, new), [2.5, 97.5])
     here = threshold_at(quantile_above(new, there.rate), new, same[1])

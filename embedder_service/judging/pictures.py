@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from embedder_service.judging import maps
 from embedder_service.judging.contestants import Contestant
 from embedder_service.judging.findings import Map, Matrix, Near, Sheet
 from embedder_service.judging.ranking import Found
-from embedder_service.judging.trial import Trial, sample
+from embedder_service.judging.trial import LABELS, Trial, sample
 from embedder_service.training.data import Photo
 
 Vectors = npt.NDArray[np.float32]
@@ -20,68 +21,63 @@ Numbers = npt.NDArray[np.int64]
 SHOWN = 6  # neighbours of a query
 _EXAMPLES, _WORST = 6, 12
 _MATRIX = 24
-_TOP = 5  # of a row of the matrix
+_TOP, _TOP_OF_SOME = 5, 3  # of a row of the matrix; of some items with four photos each
 _FLAT, _DEEP = 1_000, 400  # photos of the maps
 
 
-def examples(trial: Trial, judged: Contestant, nearest: Numbers) -> tuple[Sheet, ...]:
-    """Queries spread over the categories, and what came first."""
+def examples(trial: Trial, judged: Contestant, nearest: Numbers, by: str) -> tuple[Sheet, ...]:
+    """Queries spread over the categories, and what came first; right by item or category."""
     first: dict[str, int] = {}
     for place, row in enumerate(trial.queries):
         photo = trial.photos[row]
         first.setdefault(photo.category or photo.photo_id, place)
     chosen = sample(np.array(list(first.values()), np.int64), _EXAMPLES)
-    return tuple(_sheet(trial, judged, int(place), nearest) for place in chosen)
+    return tuple(_sheet(trial, judged, int(place), nearest, by) for place in chosen)
 
 
 def worst(
     trial: Trial, judged: Contestant, found: Found, nearest: Numbers, by: str
 ) -> tuple[Sheet, ...]:
     """The queries whose own came last, and where it came; none of those that found it first."""
+    if not by:
+        return ()
     order = np.argsort(-found.first, kind="stable")[:_WORST]
     return tuple(
-        _sheet(trial, judged, int(place), nearest, by, int(found.first[place]))
+        replace(
+            _sheet(trial, judged, int(place), nearest, by),
+            wanted=_near(trial, judged, int(place), _nearest_own(trial, judged, place, by), by),
+            rank=int(found.first[place]),
+        )
         for place in order
         if found.first[place] > 1
     )
 
 
-def _sheet(
-    trial: Trial, judged: Contestant, place: int, nearest: Numbers, by: str = "", rank: int = 0
-) -> Sheet:
-    query = trial.photos[trial.queries[place]]
+def _sheet(trial: Trial, judged: Contestant, place: int, nearest: Numbers, by: str) -> Sheet:
     rows = trial.gallery[nearest[place, :SHOWN]]
-    wanted = _nearest_own(trial, judged, place, by) if by else None
     return Sheet(
-        photo_id=query.photo_id,
+        photo_id=trial.photos[trial.queries[place]].photo_id,
         came=tuple(_near(trial, judged, place, int(row), by) for row in rows),
-        wanted=None if wanted is None else _near(trial, judged, place, wanted, by),
-        rank=rank,
     )
 
 
-def _nearest_own(trial: Trial, judged: Contestant, place: int, by: str) -> int | None:
+def _nearest_own(trial: Trial, judged: Contestant, place: int, by: str) -> int:
     """The row of the nearest photo that the query should have found."""
-    query = trial.queries[place]
-    label = _label(trial.photos[query], by)
-    own = [row for row in trial.gallery if _label(trial.photos[row], by) == label and row != query]
-    if not own:
-        return None
+    query, label = trial.queries[place], LABELS[by]
+    wanted = label(trial.photos[query])
+    own = [row for row in trial.gallery if label(trial.photos[row]) == wanted and row != query]
     return int(own[int(np.argmax(judged.vectors[own] @ judged.vectors[query]))])
 
 
 def _near(trial: Trial, judged: Contestant, place: int, row: int, by: str) -> Near:
     query, photo = trial.photos[trial.queries[place]], trial.photos[row]
     similarity = float(judged.vectors[trial.queries[place]] @ judged.vectors[row])
-    same_item = photo.item_id == query.item_id
-    is_right = _label(photo, by) == _label(query, by) if by == "category" else same_item
+    label = LABELS[by or "item"]
     return Near(
-        photo_id=photo.photo_id, similarity=min(max(similarity, 0.0), 1.0), is_right=is_right
+        photo_id=photo.photo_id,
+        similarity=min(max(similarity, 0.0), 1.0),
+        is_right=label(photo) == label(query) != "",
     )
-
-
-def _label(photo: Photo, by: str) -> str:
-    return photo.category if by == "category" else photo.item_id
 
 
 def matrix(photos: Sequence[Photo], vectors: Vectors) -> Matrix:
@@ -91,7 +87,8 @@ def matrix(photos: Sequence[Photo], vectors: Vectors) -> Matrix:
     similarities = np.clip(vectors[rows] @ vectors[rows].T, 0, 1)
     others = similarities.copy()
     np.fill_diagonal(others, -1)
-    order = np.argsort(-others, axis=1, kind="stable")[:, : min(_TOP, len(rows) - 1)]
+    top = _TOP if is_whole else _TOP_OF_SOME
+    order = np.argsort(-others, axis=1, kind="stable")[:, : min(top, len(rows) - 1)]
     return Matrix(
         photo_ids=tuple(photos[row].photo_id for row in rows),
         similarities=tuple(tuple(float(value) for value in row) for row in similarities),

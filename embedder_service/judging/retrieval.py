@@ -13,6 +13,7 @@ from embedder_service.judging.ranking import DEPTH, Found
 RANKS = (1, 5, 10)
 _TWO_SIDED_95 = 1.96
 
+Numbers = npt.NDArray[np.int64]
 Shares = npt.NDArray[np.float64]
 
 
@@ -45,7 +46,7 @@ def chance(found: Found) -> Retrieval | None:
     found = found.answerable()
     if not len(found.first):
         return None
-    misses = [_misses(found, rank) for rank in RANKS]
+    misses = [misses_by_chance(found.gallery, found.relevant, rank) for rank in RANKS]
     return _summary([1 - each for each in misses], _expected_precision(found))
 
 
@@ -68,12 +69,11 @@ def _summary(hits: list[npt.NDArray[Any]], precision: Shares) -> Retrieval:
     )
 
 
-def _misses(found: Found, rank: int) -> Shares:
-    """The chance that the first `rank` of a random order are all of others."""
-    misses = np.ones(len(found.first))
+def misses_by_chance(size: Numbers, relevant: Numbers, rank: int) -> Shares:
+    """The chance that the first `rank` of a random order of `size` are all of others."""
+    misses = np.ones(len(relevant))
     for drawn in range(rank):
-        left = np.maximum(found.gallery - drawn, 1)
-        misses *= np.clip((found.gallery - found.relevant - drawn) / left, 0, 1)
+        misses *= np.clip((size - relevant - drawn) / np.maximum(size - drawn, 1), 0, 1)
     return misses
 
 

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from embedder_service.judging.classes import told_by_nearest
 from embedder_service.judging.contestants import Contestant
 from embedder_service.judging.ranking import DEPTH
+from embedder_service.judging.top_ten import Items, TopTen
 from embedder_service.judging.trial import Trial, sample
 
 Vectors = npt.NDArray[np.float32]
@@ -37,13 +37,13 @@ class Search(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemRow:
-    """The share of queries whose own item is among the first 1, 5 and 10 items."""
+class ServedRow:
+    """Lists of items: by exact search here, or as the service gave them."""
 
     name: str
-    recall_at_1: float
-    recall_at_5: float
-    recall_at_10: float
+    is_served: bool
+    item: TopTen | None
+    category: TopTen | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +51,13 @@ class Served:
     """What a service answered to `queries` queries, one at a time.
 
     described: which service. agreement: of the ten nearest items by exact search, the share that
-    the index's own way found. known: the share of the items found that the catalogue has.
+    the index's own way found. known: the share of the items found that the gallery has.
     own_photos: queries whose very photo the index holds; it is then left out of the answer.
     """
 
     described: str
     queries: int
-    rows: tuple[ItemRow, ...]
+    rows: tuple[ServedRow, ...]
     agreement: float
     known: float
     own_photos: int
@@ -65,83 +65,77 @@ class Served:
     p99_ms: float
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """Item ids a query, the nearest first."""
+
+    by_default: list[list[str]]
+    exact: list[list[str]]
+    seconds: list[float]
+    own_photos: int
+
+
 def judge_served(
     search: Search, described: str, trial: Trial, contestants: Sequence[Contestant]
 ) -> Served:
     """The last contestant's vectors are those that the service knows."""
-    rows, has_own = _queries(trial)
-    vectors, photos = contestants[-1].vectors, trial.photos
-    ids = {photos[row].item_id for row in range(len(photos))}
-    answers, exact, times, own_photos, known = [], [], [], 0, []
-    for row in trial.queries[rows]:
-        begun = perf_counter()
-        hits = search(vectors[row], DEPTH + 1, False)
-        times.append(perf_counter() - begun)
-        photo_id = photos[row].photo_id
-        own_photos += any(photo_id == found for hit in hits for found, _ in hit.photos)
-        known += [hit.item_id in ids for hit in hits]
-        answers.append(_items(hits, photo_id))
-        exact.append(_items(search(vectors[row], DEPTH + 1, True), photo_id))
-    wanted = [photos[row].item_id for row in trial.queries[rows]]
-    through = {"through the service, exact": exact, "through the service": answers}
+    items = _items(trial)
+    answers = _asked(search, items, contestants[-1].vectors)
+    numbers = items.numbers(answers.by_default)
+    through = {
+        "through the service, exact": items.numbers(answers.exact),
+        "through the service": numbers,
+    }
+    chance = ServedRow(
+        name="chance",
+        is_served=False,
+        item=items.chance("item"),
+        category=items.chance("category"),
+    )
+    here = [_row(each.name, False, items, items.nearest(each)) for each in contestants]
+    there = [_row(name, True, items, each) for name, each in through.items()]
+    given = sum(map(len, answers.by_default))
     return Served(
         described=described,
-        queries=len(rows),
-        rows=(
-            *(_compared(trial, rows, contestants) if has_own else ()),
-            *(_row(name, _ranks(found, wanted)) for name, found in through.items() if has_own),
-        ),
-        agreement=_agreement(answers, exact),
-        known=float(np.mean(known)) if known else 0.0,
-        own_photos=own_photos,
-        p50_ms=float(np.percentile(times, 50)) * 1000,
-        p99_ms=float(np.percentile(times, 99)) * 1000,
+        queries=len(items.asked),
+        rows=(chance, *here, *there),
+        agreement=_agreement(answers.by_default, answers.exact),
+        known=float((numbers >= 0).sum() / given) if given else 0.0,
+        own_photos=answers.own_photos,
+        p50_ms=float(np.percentile(answers.seconds, 50)) * 1000,
+        p99_ms=float(np.percentile(answers.seconds, 99)) * 1000,
     )
 
 
-def _queries(trial: Trial) -> tuple[Numbers, bool]:
-    """Places among the trial's queries: those with an own item to find, where any has one."""
-    labels = trial.labels(lambda photo: photo.item_id)
-    counts = np.bincount(labels.gallery, minlength=labels.queries.max() + 1)
-    has_own = np.flatnonzero(counts[labels.queries] > (trial.own >= 0))
+def _items(trial: Trial) -> Items:
+    """With the queries that have an own item to find; where none has one, with all."""
     every = np.arange(len(trial.queries))
-    return sample(has_own if len(has_own) else every, MOST_QUERIES), len(has_own) > 0
+    has_own = np.flatnonzero(Items(trial, every).relevant("item"))
+    return Items(trial, sample(has_own if len(has_own) else every, MOST_QUERIES))
 
 
-def _compared(trial: Trial, rows: Numbers, contestants: Sequence[Contestant]) -> list[ItemRow]:
-    """The others, by exact search here, in items as the service counts."""
-    items = len({trial.photos[row].item_id for row in trial.gallery})
-    by_chance = (min(rank / items, 1.0) for rank in (1, 5, 10))
-    found = [ItemRow(name="chance", **dict(zip(_RECALLS, by_chance, strict=True)))]
-    labels = trial.labels(lambda photo: photo.item_id)
-    part = type(labels)(labels.queries[rows], labels.gallery)
-    for each in contestants:
-        queries, gallery = each.vectors[trial.queries[rows]], each.vectors[trial.gallery]
-        told = told_by_nearest(queries, gallery, part, trial.own[rows])
-        found.append(_row(each.name, told.ranks))
-    return found
+def _asked(search: Search, items: Items, vectors: Vectors) -> _Answers:
+    by_default, exact, seconds, own_photos = [], [], [], 0
+    for row, photo in zip(items.rows, items.asked, strict=True):
+        begun = perf_counter()
+        hits = search(vectors[row], DEPTH + 1, False)
+        seconds.append(perf_counter() - begun)
+        own_photos += any(photo.photo_id == found for hit in hits for found, _ in hit.photos)
+        by_default.append(_names(hits, photo.photo_id))
+        exact.append(_names(search(vectors[row], DEPTH + 1, True), photo.photo_id))
+    return _Answers(by_default, exact, seconds, own_photos)
 
 
-_RECALLS = ("recall_at_1", "recall_at_5", "recall_at_10")
-
-
-def _row(name: str, ranks: Numbers) -> ItemRow:
-    shares = (float(np.mean(ranks <= rank)) for rank in (1, 5, 10))
-    return ItemRow(name=name, **dict(zip(_RECALLS, shares, strict=True)))
-
-
-def _ranks(answers: Sequence[Sequence[str]], wanted: Sequence[str]) -> Numbers:
-    """From 1; beyond the depth where the item was not found."""
-    return np.array(
-        [
-            items.index(item) + 1 if item in items else DEPTH + 1
-            for items, item in zip(answers, wanted, strict=True)
-        ],
-        np.int64,
+def _row(name: str, is_served: bool, items: Items, numbers: Numbers) -> ServedRow:
+    return ServedRow(
+        name=name,
+        is_served=is_served,
+        item=items.top_ten(numbers, "item"),
+        category=items.top_ten(numbers, "category"),
     )
 
 
-def _items(hits: Sequence[Hit], without: str) -> list[str]:
+def _names(hits: Sequence[Hit], without: str) -> list[str]:
     """The ids of the ten nearest items once a photo is left out of them."""
     left = [
         (-similarity, place, hit.item_id)

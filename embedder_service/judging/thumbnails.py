@@ -12,13 +12,13 @@ from PIL import Image
 
 from embedder_service import images
 from embedder_service.images import Pixels
-from embedder_service.judging.copies import changed
+from embedder_service.judging.changes import changed
 from embedder_service.judging.embedding import ahead
 from embedder_service.spec import Preprocessing
 from embedder_service.training.boxes import read_photo
 from embedder_service.training.data import Photo
 
-SIDE = 104
+SIDE = 152
 _QUALITY = 80
 
 
@@ -58,10 +58,17 @@ class Thumbnails:
 def jpeg_uri(image: Image.Image) -> str:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=_QUALITY, optimize=True)
-    return data_uri(file.getvalue(), "jpeg")
+    return _data_uri(file.getvalue(), "jpeg")
 
 
-def data_uri(content: bytes, kind: str) -> str:
+def webp_uri(image: Image.Image) -> str:
+    """What is transparent stays so."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=_QUALITY)
+    return _data_uri(file.getvalue(), "webp")
+
+
+def _data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embedder_service.judging.ranking import Labels
-from embedder_service.training.data import Catalogue, Photo
+from embedder_service.training.data import Catalogue, CatalogueError, Photo
 
 Numbers = npt.NDArray[np.int64]
 Kind = Literal["held-out", "each"]
+LABELS: Mapping[str, Callable[[Photo], str]] = {
+    "item": lambda photo: photo.item_id,
+    "category": lambda photo: photo.category,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +50,16 @@ class Trial:
 def retrieval_trial(catalogue: Catalogue, kind: Kind | None, most_queries: int) -> Trial:
     """The catalogue's held-out photos among its gallery; of a catalogue without them, each photo.
 
-    More than `most_queries` are sampled, evenly.
+    More than `most_queries` are sampled, evenly. Raises CatalogueError where held-out ones are
+    asked for and there are none.
     """
-    held_out = catalogue.queries if kind != "each" else ()
-    if held_out and catalogue.gallery:
-        return _trial(catalogue, "held-out", held_out, catalogue.gallery, most_queries)
+    if kind != "each" and catalogue.queries and catalogue.gallery:
+        return _trial(catalogue, "held-out", catalogue.queries, catalogue.gallery, most_queries)
+    if kind == "held-out":
+        raise CatalogueError(
+            f"queries: expected photos of the split test or query in {catalogue.folder}, and "
+            "others to look among, got none; --queries each looks for every photo"
+        )
     return _trial(catalogue, "each", catalogue.photos, catalogue.photos, most_queries)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +14,12 @@ from embedder_service.judging.findings import Variant, Variants
 from embedder_service.judging.ranking import Labels, find
 from embedder_service.judging.reduction import reductions
 from embedder_service.judging.retrieval import Retrieval
-from embedder_service.judging.trial import Trial, sample
-from embedder_service.training.data import Photo
+from embedder_service.judging.trial import LABELS, Trial, sample
 
 Vectors = npt.NDArray[np.float32]
 
 WIDTHS = (256, 128, 64)
 _MOST_QUERIES = 1_000
-_LABELS: Mapping[str, Callable[[Photo], str]] = {
-    "item": lambda photo: photo.item_id,
-    "category": lambda photo: photo.category,
-}
 _DISTANCES = {
     "cosine": (True, cosine),
     "euclidean, length 1": (True, euclidean),
@@ -84,7 +79,7 @@ def _asked(trial: Trial, by: str) -> tuple[Trial, Labels]:
         gallery=trial.gallery,
         asked=trial.asked,
     )
-    return asked, asked.labels(_LABELS[by])
+    return asked, asked.labels(LABELS[by])
 
 
 def _variant(contestant: Contestant, figures: Mapping[str, Retrieval | None]) -> Variant:
