@@ -55,16 +55,14 @@ class Up:
     @classmethod
     def find(cls, folder: Path | None = None) -> Self | None:
         """In the folder given, else here, else where `lookalike up` was last started."""
-        if folder is not None:
-            return cls.read(folder)
-        return cls.read(Path()) or cls._last()
+        found = cls.find_folder(folder)
+        return None if found is None else cls.read(found)
 
     @classmethod
-    def _last(cls) -> Self | None:
-        try:
-            return cls.read(Path(_last_folder().read_text()))
-        except OSError:
-            return None
+    def find_folder(cls, folder: Path | None = None) -> Path | None:
+        """The folder of what `find` finds."""
+        places = [Path(), _last_used()] if folder is None else [folder]
+        return next((place for place in places if place and cls.read(place)), None)
 
 
 def connection_options(command: Function) -> Function:
@@ -112,6 +110,13 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _last_used() -> Path | None:
+    try:
+        return Path(_last_folder().read_text())
+    except OSError:
+        return None
 
 
 def _last_folder() -> Path:

@@ -165,6 +165,7 @@ def _print(index: str, answer: Answer) -> None:
     print_table(f"{index}, generation {answer.generation}, {answer.engine}", columns, rows)
     if answer.shortfall != "none":
         click.echo(f"{len(rows)} found: {answer.shortfall.replace('_', ' ')}")
+    click.echo(f"request {answer.request_id}")
 
 
 def _row(place: int, hit: Hit, names: list[str]) -> tuple[object, ...]:

@@ -104,8 +104,14 @@ def _start(
     folder: Path, model: Path, host: str, insecure: bool, free_ports: bool, stack: ExitStack
 ) -> Sequence[Running]:
     """Both, running; the stack stops them."""
-    # Nobody is sent here by a load balancer, so nobody has to be sent elsewhere first.
-    usual = {"drain_seconds": 0, "reflection": True, "insecure": insecure}
+    # Nobody is sent here by a load balancer, so nobody has to be sent elsewhere first; and whoever
+    # searches by hand may want to have it explained.
+    usual = {
+        "drain_seconds": 0,
+        "reflection": True,
+        "insecure": insecure,
+        "log_calls_every": 1,
+    }
     starting: list[Running] = []
     stack.callback(_stop, folder, starting)
     logs = folder / "logs"
@@ -142,7 +148,8 @@ def _say(folder: Path, services: Sequence[Running], space_id: str, as_json: bool
     click.echo(f"search    {search.address}  indexes: {indexes or 'none yet'}")
     click.echo(f"logs      {folder / 'logs'}")
     click.echo(
-        "\nIn another terminal: lookalike search PHOTO, lookalike status. Ctrl-C stops both."
+        "\nIn another terminal: lookalike search PHOTO, lookalike status, lookalike explain ID. "
+        "Ctrl-C stops both."
     )
 
 

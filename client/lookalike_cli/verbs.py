@@ -27,6 +27,9 @@ VERBS = {
     "evaluate": Verb(
         "lookalike_cli.evaluate", "evaluate", "Judge a model: figures, and a page to send around."
     ),
+    "explain": Verb(
+        "lookalike_cli.explain", "cli", "What became of one request, from the services' logs."
+    ),
     "finetune": Verb(
         "embedder_service.training.command", "train", "Teach a model on one's own photos."
     ),
@@ -79,6 +82,7 @@ def lookalike() -> None:
     lookalike up build/demo            start both services over what the demo made
     lookalike search photo.jpg         find what looks like a photo
     lookalike status                   see what is served
+    lookalike explain REQUEST_ID       see what became of one request
 
     Every command has --help with examples, and --json for scripts.
     """
