@@ -204,7 +204,7 @@ def _print(found: Findings, out: Path) -> None:
         click.echo()
         print_table("", _CLASS_COLUMNS, [_class_line(row) for row in found.classification.rows])
     for line in not_judged(found):
-        click.echo(line)
+        click.echo(f"\n{line}")
     click.echo(f"\nreport  {out / 'report.html'}\nfigures {out / 'report.json'}")
 
 

@@ -65,11 +65,11 @@ def similarities(each: Similarities) -> Markup:
         if len(each.others):
             nothing = np.mean(each.others < bins[1])
             axes.annotate(f"{nothing:.0%} here", (bins[1] + 0.01, 1.22 * highest), fontsize=9)
-        for threshold in each.thresholds:
+        for turn, threshold in enumerate(each.thresholds):
             axes.axvline(threshold.similarity, color=_INK, linewidth=0.8, linestyle=":")
             axes.annotate(
                 f" {threshold.rate:.1%}",
-                (threshold.similarity, 0.97),
+                (threshold.similarity, 0.98 - 0.09 * turn),
                 xycoords=("data", "axes fraction"),
                 fontsize=9,
                 va="top",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 import jinja2
@@ -54,12 +55,13 @@ def page(findings: Findings, photos: Sequence[Photo]) -> str:
 
 
 def environment() -> jinja2.Environment:
-    """Escaping, strict, with the filters `percent` and `number`."""
+    """Escaping, strict, with the filters `percent`, `number`, and `ending` of a path."""
     made = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     made.filters["percent"] = percent
     made.filters["number"] = lambda count: f"{count:,}"
+    made.filters["ending"] = lambda path: "/".join(PurePath(path).parts[-2:])
     return made
 
 

@@ -22,7 +22,7 @@ class Retrieval:
     """Means over `queries` queries that had something to find.
 
     recall_at_k: the share of queries with one of their own among the k nearest. margin: half the
-    95 % interval of recall_at_1, of queries drawn at random.
+    95 % interval of recall_at_1, of queries drawn at random; 0 where it was computed.
     """
 
     queries: int
@@ -38,7 +38,8 @@ def retrieval(found: Found) -> Retrieval | None:
     found = found.answerable()
     if not len(found.first):
         return None
-    return _summary([found.first <= rank for rank in RANKS], found.precision)
+    hits = [found.first <= rank for rank in RANKS]
+    return _summary(hits, found.precision, margin(hits[0]))
 
 
 def chance(found: Found) -> Retrieval | None:
@@ -47,7 +48,7 @@ def chance(found: Found) -> Retrieval | None:
     if not len(found.first):
         return None
     misses = [misses_by_chance(found.gallery, found.relevant, rank) for rank in RANKS]
-    return _summary([1 - each for each in misses], _expected_precision(found))
+    return _summary([1 - each for each in misses], _expected_precision(found), margin=0.0)
 
 
 def margin(shares: npt.ArrayLike) -> float:
@@ -58,14 +59,14 @@ def margin(shares: npt.ArrayLike) -> float:
     return float(_TWO_SIDED_95 * values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def _summary(hits: list[npt.NDArray[Any]], precision: Shares) -> Retrieval:
+def _summary(hits: list[npt.NDArray[Any]], precision: Shares, margin: float) -> Retrieval:
     return Retrieval(
         queries=len(precision),
         recall_at_1=float(np.mean(hits[0])),
         recall_at_5=float(np.mean(hits[1])),
         recall_at_10=float(np.mean(hits[2])),
         mean_average_precision=float(precision.mean()),
-        margin=margin(hits[0]),
+        margin=margin,
     )
 
 

@@ -2,7 +2,7 @@
 for (const canvas of document.querySelectorAll("canvas[data-places]")) {
   const places = JSON.parse(canvas.dataset.places), atlas = new Image();
   const columns = +canvas.dataset.columns, side = +canvas.dataset.side, colours = JSON.parse(canvas.dataset.colours);
-  let across = 0.6, down = 0.35, zoom = 1.3, from = null;
+  let across = 0.6, down = 0.35, zoom = 1, from = null;
 
   function draw() {
     const scale = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
