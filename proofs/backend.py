@@ -3,7 +3,7 @@
 python -m proofs.backend OPTIONS, which are Options as JSON: for `backend`, in a process of its own.
 
 Its threads call at fixed times, as many a second as asked; who is late goes on at once. Each call
-is an Embed and a Search under one deadline.
+is an Embed and a Search under one deadline. Its channels are those of any user of the client.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Self
 
 import numpy as np
 from lookalike_client import Client, LookalikeError
@@ -30,7 +31,10 @@ _ENDING_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """embedder, search: targets, as the client takes them. rate: calls a second of all threads."""
+    """embedder, search: targets, as the client takes them.
+
+    rate: calls a second of all threads together; 0: each calls again as soon as it is answered.
+    """
 
     embedder: str
     search: str
@@ -102,68 +106,69 @@ def photos() -> list[bytes]:
     return [file.getvalue() for file in files]
 
 
+class Calling:
+    """The threads of the process itself."""
+
+    def __init__(self, client: Client, options: Options) -> None:
+        self._client = client
+        self._options = options
+        self._looks = photos()
+        self._stop = threading.Event()
+        self.calls: list[Call] = []
+
+    def wait_for_an_answer(self) -> None:
+        while self._error(0):
+            time.sleep(0.05)
+
+    def __enter__(self) -> Self:
+        begin, each = time.monotonic(), self._pause_seconds()
+        self._threads = [
+            threading.Thread(target=self._keep_calling, args=(number, begin + share * each, each))
+            for number in range(self._options.threads)
+            for share in [number / self._options.threads]
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _pause_seconds(self) -> float:
+        """From one call of a thread to its next."""
+        return self._options.threads / self._options.rate if self._options.rate else 0.0
+
+    def _keep_calling(self, number: int, due: float, each_seconds: float) -> None:
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            begun = time.monotonic()
+            error = self._error(number)
+            self.calls.append(Call(begun, time.monotonic() - begun, error))
+            number += 1
+            due += each_seconds
+
+    def _error(self, number: int) -> str:
+        try:
+            self._client.similar(INDEX, self._looks[number % len(self._looks)], k=5)
+        except LookalikeError as error:
+            return f"{type(error).__name__} {error.reason}: {str(error)[:160]}"
+        return ""
+
+
 def main(options: Options) -> None:
-    calls: list[Call] = []
-    stop = threading.Event()
-    looks = photos()
     with Client(
         embedder=options.embedder,
         search=options.search,
         deadline_seconds=options.deadline_seconds,
     ) as client:
-
-        def look_up(number: int) -> None:
-            client.similar(INDEX, looks[number % len(looks)], k=5)
-
-        _wait_for_an_answer(look_up)
-        begin = time.monotonic()
-        pace = (begin, options.rate, options.threads)
-        threads = [
-            threading.Thread(target=_keep_calling, args=(look_up, number, pace, stop, calls))
-            for number in range(options.threads)
-        ]
-        for thread in threads:
-            thread.start()
-        print("begun", flush=True)
-        for _ in sys.stdin:
-            print(len(calls), flush=True)
-        stop.set()
-        for thread in threads:
-            thread.join()
-    print(json.dumps([(call.begun, call.seconds, call.error) for call in calls]))
-
-
-def _wait_for_an_answer(look_up: Callable[[int], None]) -> None:
-    while True:
-        try:
-            return look_up(0)
-        except LookalikeError:
-            time.sleep(0.05)
-
-
-def _keep_calling(
-    look_up: Callable[[int], None],
-    number: int,
-    pace: tuple[float, float, int],
-    stop: threading.Event,
-    calls: list[Call],
-) -> None:
-    begin, rate, threads = pace
-    due = begin + number / rate
-    while not stop.wait(max(0.0, due - time.monotonic())):
-        begun = time.monotonic()
-        error = _error_of(look_up, number)
-        calls.append(Call(begun, time.monotonic() - begun, error))
-        number += threads
-        due += threads / rate
-
-
-def _error_of(look_up: Callable[[int], None], number: int) -> str:
-    try:
-        look_up(number)
-    except LookalikeError as error:
-        return f"{type(error).__name__} {error.reason}: {str(error)[:160]}"
-    return ""
+        calling = Calling(client, options)
+        calling.wait_for_an_answer()
+        with calling:
+            print("begun", flush=True)
+            for _ in sys.stdin:
+                print(len(calling.calls), flush=True)
+    print(json.dumps([(call.begun, call.seconds, call.error) for call in calling.calls]))
 
 
 if __name__ == "__main__":

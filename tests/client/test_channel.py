@@ -61,12 +61,18 @@ def test_a_fault_of_the_service_is_not_retried(client, services):
 
 def test_a_service_that_keeps_refusing_is_not_flooded_with_retries(client, services):
     services.search.refusals.extend([REFUSED["OVERLOADED"]] * 1000)
-    for _ in range(50):
+    for _ in range(100):
         with pytest.raises(Overloaded):
             client.search_item("dresses", "d-1")
 
-    # 20 tokens: retries stop at half of them, whoever fails first. 4 attempts each would be 200.
-    assert len(services.search.requests) < 65
+    # 250 tokens: retries stop at half of them. 4 attempts each would be 400.
+    assert len(services.search.requests) < 100 + 125
+
+
+def test_as_many_calls_are_retried_as_a_replica_may_take_along_when_it_dies(client, services):
+    for _ in range(50):  # a connection carries 100 calls
+        services.search.refusals.extend([REFUSED["OVERLOADED"]] * 2)
+        assert client.search_item("dresses", "d-1").hits
 
 
 def test_calls_go_round_all_replicas():
