@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from embedder_service.pending import Wait
+from lookalike_kit import calls
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _IMAGES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -56,7 +57,7 @@ class EmbedderMetrics:
 
     def decoded(self, seconds: float) -> None:
         """One image was decoded."""
-        self._decode.observe(seconds)
+        self._decode.observe(seconds, calls.exemplar())
 
     def batch(self, images: int, waits: Sequence[Wait], forward_seconds: float) -> None:
         """One batch came off the device."""
@@ -75,7 +76,7 @@ class EmbedderMetrics:
 
     def answered(self, bulk: bool, seconds: float) -> None:
         """A call's vectors are there, so many seconds after it came."""
-        self._call.labels(_priority(bulk)).observe(seconds)
+        self._call.labels(_priority(bulk)).observe(seconds, calls.exemplar())
 
     def follow_queue(self, waiting: Callable[[bool], int]) -> None:
         """Where to read from how many images wait, by whether they are bulk."""

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
 from embedder_service.images import Pixels
+from lookalike_kit import calls
+from lookalike_kit.calls import Trace
 from lookalike_kit.errors import CallerGone, ServiceError
 
 Vectors = npt.NDArray[np.float32]
@@ -41,10 +43,11 @@ class Embedded:
 
 
 class Wait(NamedTuple):
-    """How long one call's images waited, and in which line."""
+    """How long one call's images waited, and in which line; its span where it is traced."""
 
     bulk: bool
     seconds: float
+    trace: Trace | None = None
 
 
 def give_up(future: Future[Embedded] | None) -> None:
@@ -69,6 +72,7 @@ class PendingCall:
         self._images = images
         self.deadline = math.inf if deadline is None else deadline
         self.bulk = bulk
+        self.trace = calls.trace()
         self._submitted = submitted
         self._taken = 0
         self._vectors: list[Vectors] = []
@@ -120,7 +124,7 @@ class Part:
 
     @property
     def wait(self) -> Wait:
-        return Wait(self.call.bulk, self.queued_seconds)
+        return Wait(self.call.bulk, self.queued_seconds, self.call.trace)
 
     def split(self, room: int) -> tuple[list[Part], list[Part]]:
         """The first images, as many as there is room for, and the rest; either may be none."""

@@ -11,6 +11,7 @@ from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from prometheus_client import CollectorRegistry
 
 from embedder_service import images
+from embedder_service.batch_spans import BatchSpans
 from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
 from embedder_service.config import EmbedderConfig
@@ -24,6 +25,8 @@ from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
+from lookalike_kit.traces import Traces
+from lookalike_kit.traces import start as start_traces
 
 SERVICE = "lookalike.embedder.v1.EmbedderService"
 INFERENCE = "inference.GRPCInferenceService"
@@ -42,17 +45,18 @@ class Loaded:
 
 
 class Embedder:
-    """One embedder, wired but not serving."""
+    """One embedder, wired but not serving. traces: None: as the configuration says."""
 
-    def __init__(self, config: EmbedderConfig, model: Loaded) -> None:
+    def __init__(self, config: EmbedderConfig, model: Loaded, traces: Traces | None = None) -> None:
         self.registry = CollectorRegistry()
         metrics = EmbedderMetrics(self.registry)
         metrics.describe(labels(model.info), model.golden_cosine, model.golden_error)
+        traces = traces or start_traces(config, "embedder")
         self.batcher = Batcher(
             model.embed,
             model.pace,
             config.max_queue_images,
-            metrics,
+            BatchSpans(metrics, traces) if traces else metrics,
             stuck_seconds=config.stuck_seconds,
             on_lost=lambda: self.server.abandon(),
         )
@@ -73,7 +77,7 @@ class Embedder:
                 lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
             ),
         ]
-        self.server = Server(config, "embedder", self.registry, services)
+        self.server = Server(config, "embedder", self.registry, services, traces=traces)
 
     def run(self) -> None:
         """Serves until SIGTERM or SIGINT."""

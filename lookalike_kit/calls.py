@@ -17,13 +17,9 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class Trace(Protocol):
-    """The span of a call that is traced; lookalike_kit.traces has one.
-
-    trace_id: in hex. context: what a span of other work links to.
-    """
+    """The span of a call that is traced; lookalike_kit.spans has one. trace_id: in hex."""
 
     trace_id: str
-    context: object
 
     def tell(self, facts: Facts) -> None:
         """What became known of the call, once it ends."""
@@ -95,6 +91,11 @@ def told() -> dict[str, Any]:
 def trace() -> Trace | None:
     """The current call's span; None where it is not traced."""
     return _current.trace
+
+
+def exemplar() -> dict[str, str] | None:
+    """What a histogram keeps beside an observation of the current call: where to see it whole."""
+    return {"trace_id": _current.trace.trace_id} if _current.trace else None
 
 
 def traced(trace: Trace | None) -> None:

@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
+from lookalike_kit import calls
 from lookalike_kit.config import host_and_port
 from lookalike_kit.interceptors import AnswerInterceptor, Behaviour, outcome
 
@@ -56,7 +57,7 @@ class RpcMetrics(AnswerInterceptor):
                 return behaviour(request, context)
             finally:
                 method.handled(outcome(context)).inc()
-                method.seconds.observe(time.perf_counter() - arrived)
+                method.seconds.observe(time.perf_counter() - arrived, calls.exemplar())
 
         return measured
 

@@ -20,6 +20,7 @@ from lookalike_kit.port import Port, Registration
 from lookalike_kit.refusals import Refuser
 from lookalike_kit.reloading import Reloading
 from lookalike_kit.server_config import ServerConfig
+from lookalike_kit.traces import Traces
 
 HEALTH = "grpc.health.v1.Health"
 # Calls of those who run the service are few, but some take minutes.
@@ -39,6 +40,7 @@ class Ports:
         services: Sequence[Registration],
         admin_services: Sequence[Registration],
         servicer: health.HealthServicer,
+        traces: Traces | None = None,
     ) -> None:
         self._config = config
         self._refuser = Refuser()
@@ -55,7 +57,8 @@ class Ports:
         pool = AdmissionPool(config.threads, config.max_waiting, admission)
         admission.follow(lambda: pool.in_flight, lambda: pool.reading)
         capped = known(admission.over_cap, max_calls_each=config.max_calls_each)
-        self.calls = self._port("address", pool, services, capped, credentials)
+        spans = () if traces is None else (traces.interceptor,)
+        self.calls = self._port("address", pool, services, capped, credentials, spans)
 
         admin_pool = AdmissionPool(_ADMIN_RUNNING, _ADMIN_WAITING, Unobserved())
         allowed = known(admission.over_cap, allowed=config.admin_callers, exempt=HEALTH)
@@ -78,13 +81,14 @@ class Ports:
         services: Sequence[Registration],
         known: Sequence[Callers],
         credentials: grpc.ServerCredentials | None,
+        outermost: Sequence[grpc.ServerInterceptor] = (),
     ) -> Port:
         admitting = AdmissionInterceptor(pool, self._refuser, unbounded=HEALTH)
         return Port(
             setting,
             pool,
             services,
-            (*self._around, *known, admitting),
+            (*outermost, *self._around, *known, admitting),
             max_message_bytes=self._config.max_message_bytes,
             credentials=credentials,
             described=self._config.reflection,

@@ -18,6 +18,7 @@ from lookalike_kit.metrics import MetricsServer, serve_metrics
 from lookalike_kit.port import Registration, unbindable
 from lookalike_kit.ports import Ports
 from lookalike_kit.server_config import ServerConfig
+from lookalike_kit.traces import Traces
 
 # SERVING from the start to the end, ready or not: what a liveness probe asks by name.
 LIVE = "live"
@@ -50,6 +51,7 @@ class Server:
         registry: CollectorRegistry,
         services: Sequence[Registration],
         admin_services: Sequence[Registration] = (),
+        traces: Traces | None = None,
     ) -> None:
         self._config = config
         self._name = name
@@ -64,7 +66,8 @@ class Server:
 
         self._health = health.HealthServicer(experimental_non_blocking=True)
         self._healthy_names = ("", *(service.full_name for service in services))
-        self._ports = Ports(config, registry, services, admin_services, self._health)
+        self._traces = traces
+        self._ports = Ports(config, registry, services, admin_services, self._health, traces)
 
     def start(self) -> Addresses:
         """Binds every port and serves, still NOT_SERVING by health.
@@ -148,6 +151,8 @@ class Server:
         if self._ports.probe is not None:
             self._ports.probe.stop()
         self._ports.close()
+        if self._traces is not None:
+            self._traces.close()
         log.info("stopped", name=self._name, abandoned_calls=self._ports.calls.pool.in_flight)
 
     def abandon(self) -> NoReturn:

@@ -91,6 +91,12 @@ class ServerConfig:
     @property
     def knows_callers(self) -> bool:
         """Whether every call has a caller's name."""
+    traces: bool = setting(
+        False,
+        doc="Whether calls are traced by OpenTelemetry (extra otel). OTEL_EXPORTER_OTLP_ENDPOINT "
+        "says where to, OTEL_TRACES_SAMPLER which of them; a caller's traceparent is followed.",
+    )
+
         return self.tokens is not None or self.tls_client_ca is not None
 
 

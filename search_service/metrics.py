@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from lookalike_kit import calls
 from search_service.catalog import Catalog
 from search_service.generation import Answers
 from search_service.query import Options
@@ -82,8 +83,9 @@ class SearchMetrics:
         if options.eased and any(answer.effort_lowered for answer in answers.answers):
             self._eased.labels(index, f"{options.recall:.2f}").inc()
         self._queries_of(index, answers.engine).inc(len(answers.answers))
+        exemplar = calls.exemplar()
         for stage, histogram in zip(STAGES, self._stages_of(index), strict=True):
-            histogram.observe(getattr(answers.stages, stage) / 1e9)
+            histogram.observe(getattr(answers.stages, stage) / 1e9, exemplar)
 
     def follow(self, index: str) -> None:
         """This replica follows the index: a counter that begins at 1 would show no increase."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from lookalike.search.v1 import admin_pb2, admin_pb2_grpc, search_pb2, search_pb2_grpc
 from prometheus_client import CollectorRegistry
 
-from lookalike_kit import logs
+from lookalike_kit import logs, traces
 from lookalike_kit.config import ConfigError
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
@@ -80,6 +80,7 @@ def serve(config: SearchConfig) -> None:
                 lambda to: admin_pb2_grpc.add_IndexAdminServiceServicer_to_server(admin, to),
             )
         ],
+        traces=traces.start(config, "search"),
     )
     server.start()
     server.catch_signals()

@@ -6,8 +6,10 @@ stubs with those that `make protos` writes.
 """
 
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from lookalike.v1 import error_reason_pb2 as reasons
 from lookalike_client._environment import PREFIX as CLIENT_PREFIX
@@ -75,6 +77,13 @@ def configuration_page() -> str:
     return "\n".join([*lines, *_client_settings()]) + "\n"
 
 
+_CLIENT_KINDS: Mapping[Any, str] = {
+    float: "a number above 0",
+    bool: "true or false",
+    str: "text",
+}
+
+
 def _client_settings() -> list[str]:
     """The client has no part of lookalike_kit, so its settings are fields of a plain dataclass."""
     lines = [
@@ -85,8 +94,9 @@ def _client_settings() -> list[str]:
     ]
     for field in fields(Settings):
         name, words = CLIENT_PREFIX + field.name.upper(), field.metadata["doc"]
-        kind = "a number above 0" if field.type is float else "text"
-        lines.append(f"| `{name}` | {kind} | `{field.default}` | {words} |")
+        kind = _CLIENT_KINDS[field.type]
+        default = str(field.default).lower() if field.type is bool else field.default
+        lines.append(f"| `{name}` | {kind} | `{default}` | {words} |")
     return lines
 
 

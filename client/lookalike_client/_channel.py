@@ -1,7 +1,7 @@
 """One channel to the replicas of one service: how it spreads calls, retries and reconnects."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Generic, TypeVar
 
@@ -23,11 +23,17 @@ def service_config() -> str:
     return resources.files(__package__).joinpath("service_config.json").read_text("utf-8")
 
 
-def open_channel(target: str, tls: grpc.ChannelCredentials | None = None) -> grpc.Channel:
+def open_channel(
+    target: str,
+    tls: grpc.ChannelCredentials | None = None,
+    interceptors: Sequence[grpc.UnaryUnaryClientInterceptor] = (),
+) -> grpc.Channel:
     """`target` as gRPC has it: "host:port", or "dns:///search:50061" for all pods of a name."""
     if tls is None:
-        return grpc.insecure_channel(target, options=_options())
-    return grpc.secure_channel(target, tls, options=_options())
+        channel = grpc.insecure_channel(target, options=_options())
+    else:
+        channel = grpc.secure_channel(target, tls, options=_options())
+    return grpc.intercept_channel(channel, *interceptors) if interceptors else channel
 
 
 class Connection(Generic[Stub]):
@@ -38,10 +44,12 @@ class Connection(Generic[Stub]):
         target: str,
         stub: Callable[[grpc.Channel], Stub],
         tls: Reread[grpc.ChannelCredentials] | None,
+        interceptors: Sequence[grpc.UnaryUnaryClientInterceptor] = (),
     ) -> None:
         self._target = target
         self._stub_on = stub
         self._tls = tls
+        self._interceptors = interceptors
         self._lock = threading.Lock()
         self._open(tls.current() if tls else None)
 
@@ -60,7 +68,7 @@ class Connection(Generic[Stub]):
     def _open(self, tls: grpc.ChannelCredentials | None) -> None:
         # The channel before is not closed, which would end its calls, but forgotten: gRPC closes it
         # with the last of them.
-        self._channel = open_channel(self._target, tls)
+        self._channel = open_channel(self._target, tls, self._interceptors)
         self._stub = self._stub_on(self._channel)
         self._used = tls
 

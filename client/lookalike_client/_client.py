@@ -1,11 +1,13 @@
 """The client of both services."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from types import TracebackType
 from typing import Self, Unpack
 
+import grpc
 from lookalike.embedder.v1 import embedder_pb2
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
 from lookalike.search.v1 import search_pb2
@@ -33,6 +35,8 @@ class Client:
     bulk_deadline_seconds: the same for `embed(..., bulk=True)`, which waits behind everybody else.
     tls_ca, tls_certificate, tls_key, token_file: paths of files, read again when they change; calls
     go in plain text without tls_ca. The certificate is the client's own.
+    traces: whether each call is a span of the application's OpenTelemetry, which the services' own
+    follow. Needs the extra `otel`, or the application's own opentelemetry-api.
 
     Every method raises a LookalikeError; which kind says what to do about it.
     """
@@ -48,15 +52,21 @@ class Client:
         tls_certificate: FilePath = "",
         tls_key: FilePath = "",
         token_file: FilePath = "",
+        traces: bool = False,
     ) -> None:
+        self._span, interceptors = _spans() if traces else (nullcontext, [])
         credentials = Credentials(
             tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key, token_file=token_file
         )
         credentials.expect_safe(embedder, search)
         tls = credentials.tls()
         self._token = credentials.token()
-        self._to_embedder = Connection(embedder, EmbedderServiceStub, tls) if embedder else None
-        self._to_search = Connection(search, SearchServiceStub, tls) if search else None
+        self._to_embedder = (
+            Connection(embedder, EmbedderServiceStub, tls, interceptors) if embedder else None
+        )
+        self._to_search = (
+            Connection(search, SearchServiceStub, tls, interceptors) if search else None
+        )
         self._deadline_seconds = deadline_seconds
         self._bulk_deadline_seconds = bulk_deadline_seconds
 
@@ -152,10 +162,11 @@ class Client:
     ) -> Answer:
         """The items nearest to an image or a region of it: Embed, then Search, one deadline."""
         call, message = self._begin_search(options)
-        [result] = self._embed([(image, [region] if region else [])], call, bulk=False)
-        if isinstance(result, ImageFailed):
-            raise result
-        return self._search(index, search_pb2.Query(embedding=result[0]), call, message)
+        with self._span("similar"):
+            [result] = self._embed([(image, [region] if region else [])], call, bulk=False)
+            if isinstance(result, ImageFailed):
+                raise result
+            return self._search(index, search_pb2.Query(embedding=result[0]), call, message)
 
     def items(self, index: str, item_ids: Sequence[str]) -> list[Item]:
         """Items by id, 1 to 100, in the order asked for, without those that are not there."""
@@ -245,6 +256,19 @@ class Client:
         request = search_pb2.SearchRequest(index=index, query=query, options=options)
         reply = call.send(self._searcher.Search, request)
         return _answers.answer(reply, reply.answered, reply.timings, call.request_id)
+
+
+def _spans() -> tuple[
+    Callable[[str], AbstractContextManager[object]], Sequence[grpc.UnaryUnaryClientInterceptor]
+]:
+    try:
+        from lookalike_client import _traces
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"traces: expected the extra otel with it (pip install 'lookalike[otel]'), got no "
+            f"{error.name}"
+        ) from None
+    return _traces.span, [_traces.RpcSpans()]
 
 
 def _example(example: Embedding | str) -> search_pb2.Example:

@@ -1,13 +1,13 @@
 """The client's settings as environment variables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 PREFIX = "LOOKALIKE_CLIENT_"
 
 
-def _setting(default: str | float, doc: str) -> Any:
+def _setting(default: str | float | bool, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
@@ -33,6 +33,9 @@ class Settings:
     token_file: str = _setting(
         "", "A file with the token that goes with each call. Not without TLS, but on loopback."
     )
+    traces: bool = _setting(
+        False, "Whether each call is a span of the application's OpenTelemetry (extra otel)."
+    )
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -43,8 +46,7 @@ class Settings:
             if name not in known:
                 raise ValueError(f"{name}: expected one of {', '.join(known)}")
         values: dict[str, Any] = {
-            known[name].name: _seconds(name, text) if known[name].type is float else text
-            for name, text in given.items()
+            known[name].name: _READERS[known[name].type](name, text) for name, text in given.items()
         }
         return cls(**values)
 
@@ -57,3 +59,16 @@ def _seconds(name: str, text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise ValueError(f"{name}: expected a number of seconds above 0, got {text!r}")
     return seconds
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{name}: expected true or false, got {text!r}")
+    return text.lower() == "true"
+
+
+_READERS: Mapping[Any, Callable[[str, str], Any]] = {
+    float: _seconds,
+    bool: _switch,
+    str: lambda _, text: text,
+}

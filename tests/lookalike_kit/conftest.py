@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Addresses, Server
 from lookalike_kit.server_config import ServerConfig
+from lookalike_kit.traces import Traces
 
 ECHO, ADMIN = "test.v1.EchoService", "test.v1.AdminService"
 Answer = Callable[[StringValue, grpc.ServicerContext], StringValue]
@@ -79,7 +80,7 @@ def serve() -> Iterator[Callable[..., Served]]:
     """serve(answer, threads=…): a ready server whose Say runs `answer`, stopped at the end."""
     running: list[Served] = []
 
-    def start(answer: Answer, **settings: Any) -> Served:
+    def start(answer: Answer, traces: Traces | None = None, **settings: Any) -> Served:
         config = ServerConfig(
             **{
                 "address": "127.0.0.1:0",
@@ -92,7 +93,7 @@ def serve() -> Iterator[Callable[..., Served]]:
         )
         registry = CollectorRegistry()
         services, admin_services = [echo_service(answer)], [echo_service(answer, ADMIN)]
-        server = Server(config, "echo", registry, services, admin_services)
+        server = Server(config, "echo", registry, services, admin_services, traces)
         addresses = server.start()
         server.set_ready(True)
         served = Served(
