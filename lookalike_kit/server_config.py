@@ -84,6 +84,12 @@ class ServerConfig:
         1.0, minimum=0, maximum=3600, doc="A call that took longer than this is slow."
     )
 
+    traces: bool = setting(
+        False,
+        doc="Whether calls are traced by OpenTelemetry (extra otel). OTEL_EXPORTER_OTLP_ENDPOINT "
+        "says where to, OTEL_TRACES_SAMPLER which of them; a caller's traceparent is followed.",
+    )
+
     def __post_init__(self) -> None:
         if problems := [*_tls_problems(self), *_caller_problems(self)]:
             raise ConfigError(*problems)
@@ -91,12 +97,6 @@ class ServerConfig:
     @property
     def knows_callers(self) -> bool:
         """Whether every call has a caller's name."""
-    traces: bool = setting(
-        False,
-        doc="Whether calls are traced by OpenTelemetry (extra otel). OTEL_EXPORTER_OTLP_ENDPOINT "
-        "says where to, OTEL_TRACES_SAMPLER which of them; a caller's traceparent is followed.",
-    )
-
         return self.tokens is not None or self.tls_client_ca is not None
 
 
