@@ -30,7 +30,7 @@ def alerts(clock: Clock) -> list[Alert]:
         *_published(clock),
         *_fleet(clock),
         *_quality(),
-        *_load(),
+        *_load(clock),
         *_device(clock),
         *_room(clock),
     ]
@@ -184,14 +184,14 @@ def _quality() -> list[Alert]:
     ]
 
 
-def _load() -> list[Alert]:
+def _load(clock: Clock) -> list[Alert]:
     return [
         Alert(
             name="QueueWait",
             severity=SLOW,
             means="one call in ten waits long for its turn: on the device, or for a thread",
             says=f"One in ten waits at least {{{{ $value | humanizeDuration }}}} for {what}.",
-            expr=f"{wait} > {most}",
+            expr=f"{wait} > {most * clock.patience:g}",
             for_seconds=10 * MINUTE,
             labels={"tier": tier},
         )

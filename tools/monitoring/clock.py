@@ -1,4 +1,4 @@
-"""Times in rules. A proof runs the same rules on a clock that is a hundred times as fast."""
+"""Times in rules. A proof runs the same rules on a clock that is sixty times as fast."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,13 @@ _UNITS = (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1.0))
 
 @dataclass(frozen=True)
 class Clock:
-    """pace: how many times as fast as a clock on a wall."""
+    """pace: how many times as fast as a clock on a wall.
+
+    patience: how many times as long as usual calls may take, on a machine that others use too.
+    """
 
     pace: float = 1.0
+    patience: float = 1.0
 
     def seconds(self, seconds: float) -> float:
         """By the wall's clock."""

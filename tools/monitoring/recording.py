@@ -57,7 +57,9 @@ def aggregates(clock: Clock) -> list[Recording]:
 def _objective(slo: Slo, clock: Clock) -> Iterator[Recording]:
     of = {"slo": slo.name}
     window = clock.span(SHORTEST)
-    calls, bad = _of_latency(slo, window) if slo.latency_seconds else _of_errors(slo, window)
+    calls, bad = _of_errors(slo, window)
+    if slo.latency_seconds is not None:
+        calls, bad = _of_latency(slo, window, slo.latency_seconds * clock.patience)
     yield Recording(CALLS, calls, of)
     yield Recording(BAD_CALLS, bad, of)
     which = f'{{slo="{slo.name}"}}'
@@ -85,9 +87,9 @@ def _of_errors(slo: Slo, window: str) -> tuple[str, str]:
     return calls, f"clamp_min({failed} - {over_cap}, 0)"
 
 
-def _of_latency(slo: Slo, window: str) -> tuple[str, str]:
+def _of_latency(slo: Slo, window: str, seconds: float) -> tuple[str, str]:
     calls = _rate(f"{slo.metric}_count{{{slo.calls}}}", window)
-    quick = _rate(f'{slo.metric}_bucket{{{slo.calls},le="{slo.latency_seconds}"}}', window)
+    quick = _rate(f'{slo.metric}_bucket{{{slo.calls},le="{seconds}"}}', window)
     return calls, f"{calls} - {quick}"
 
 

@@ -1,0 +1,169 @@
+"""The dashboards' panels, drawn by us from a Prometheus' data: what Grafana would show, roughly."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter
+
+from proofs.asked import resolved
+from proofs.prometheus import Prometheus
+from tools.monitoring.clock import Clock
+from tools.monitoring.operators import operators
+from tools.monitoring.owners import owners
+from tools.monitoring.panel import Dashboard, Panel, Unit
+
+_ACROSS, _POINTS = 3, 300
+_WIDE, _HIGH, _DPI = 15.0, 2.5, 72  # inches, a panel's height
+_LINES = 6  # in a legend
+_LONG = 34  # letters of a name
+_GREY, _BAND = "#5f6b7a", "#eef2f6"
+_BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+def draw(
+    watcher: Prometheus, clock: Clock, moments: Sequence[tuple[float, float, str]], folder: Path
+) -> None:
+    """A PNG for each dashboard. moments: what was done from when to when."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for dashboard in (owners(), operators()):
+        figure = _drawn(dashboard, watcher, clock, moments)
+        figure.savefig(folder / f"{dashboard.uid}.png", dpi=_DPI, facecolor="white")
+        plt.close(figure)
+
+
+def _drawn(
+    dashboard: Dashboard,
+    watcher: Prometheus,
+    clock: Clock,
+    moments: Sequence[tuple[float, float, str]],
+) -> Any:
+    heights = [height for row in dashboard.rows for height in _heights(len(row.panels))]
+    figure = plt.figure(figsize=(_WIDE, _HIGH * sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(len(heights), _ACROSS, height_ratios=heights)
+    at = 0
+    for row in dashboard.rows:
+        title = figure.add_subplot(grid[at, :])
+        title.axis("off")
+        title.text(0, 0.2, row.title, fontsize=14, weight="bold", color="#1f2933")
+        for place, panel in enumerate(row.panels):
+            axes = figure.add_subplot(grid[at + 1 + place // _ACROSS, place % _ACROSS])
+            _panel(axes, panel, watcher, clock, moments)
+        at += len(_heights(len(row.panels)))
+    return figure
+
+
+def _heights(panels: int) -> list[float]:
+    """A row's title, and its lines of panels."""
+    return [0.16, *[1.0] * -(-panels // _ACROSS)]
+
+
+def _panel(
+    axes: Any,
+    panel: Panel,
+    watcher: Prometheus,
+    clock: Clock,
+    moments: Sequence[tuple[float, float, str]],
+) -> None:
+    start, end = moments[0][0], moments[-1][1]
+    step = max(0.5, (end - start) / _POINTS)
+    lines = [
+        (_named(query.legend, labels), values)
+        for query in panel.queries
+        for labels, values in watcher.between(resolved(query.expr, clock), start, end, step)
+    ]
+    axes.set_title(panel.title, fontsize=9.5, loc="left", color="#1f2933")
+    if not lines:
+        _said(axes, ["nothing of the kind"])
+    elif panel.is_number:
+        _said(axes, _numbers(lines, panel.unit))
+    else:
+        _curves(axes, panel, lines, moments)
+
+
+def _curves(
+    axes: Any,
+    panel: Panel,
+    lines: list[tuple[str, list[tuple[float, float]]]],
+    moments: Sequence[tuple[float, float, str]],
+) -> None:
+    start, end = moments[0][0], moments[-1][1]
+    for begun, ended, _ in moments[::2]:
+        axes.axvspan((begun - start) / 60, (ended - start) / 60, color=_BAND, lw=0, zorder=0)
+    for name, values in lines:
+        at = [(moment - start) / 60 for moment, _ in values]
+        short = len(values) < _POINTS / 50  # a line of a few points would be lost
+        axes.plot(
+            at, [each for _, each in values], lw=1.1, marker="." if short else None, label=name
+        )
+    axes.set_xlim(0, (end - start) / 60)
+    axes.margins(y=0.12)
+    low, high = axes.get_ylim()
+    if panel.least is not None:
+        axes.set_ylim(panel.least, max(high, panel.least + 1e-9))
+    if panel.most is not None and high > panel.most:
+        axes.set_ylim(top=panel.most + 0.04 * (panel.most - min(low, panel.most - 1e-3)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, panel.unit)))
+    axes.tick_params(labelsize=7, colors=_GREY, length=2)
+    axes.grid(axis="y", color="#dfe4ea", lw=0.6)
+    axes.spines[:].set_visible(False)
+    handles, names = axes.get_legend_handles_labels()
+    unique = dict(zip(names, handles, strict=True))
+    shown = list(unique.items())[:_LINES]
+    axes.legend(
+        [handle for _, handle in shown],
+        [name for name, _ in shown],
+        fontsize=6.5,
+        ncols=2,
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(0, -0.1),
+        borderaxespad=0,
+        labelcolor=_GREY,
+    )
+
+
+def _said(axes: Any, lines: list[str]) -> None:
+    axes.axis("off")
+    for place, line in enumerate(lines[:7]):
+        axes.text(0, 0.86 - 0.14 * place, line, fontsize=9, transform=axes.transAxes)
+
+
+def _numbers(lines: list[tuple[str, list[tuple[float, float]]]], unit: Unit) -> list[str]:
+    """The last value of each line."""
+    return [f"{_shown(values[-1][1], unit)}   {name}" for name, values in lines]
+
+
+def _named(legend: str, labels: Mapping[str, str]) -> str:
+    """Grafana's form, {{label}}; a space's 64 digits by their first."""
+    name = re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), legend)
+    name = re.sub(r"\b([0-9a-f]{6})[0-9a-f]{58}\b", r"\1…", name)
+    name = name.replace("lookalike-", "").strip() or "all"
+    return name if len(name) <= _LONG else f"{name[: _LONG - 1]}…"
+
+
+def _shown(value: float, unit: Unit) -> str:
+    if unit is Unit.SHARE:
+        return f"{100 * value:.4g} %"
+    if unit is Unit.SECONDS:
+        return _seconds(value)
+    if unit is Unit.BYTES:
+        name, size = next((each for each in _BYTES if abs(value) >= each[1]), ("B", 1))
+        return f"{value / size:.3g} {name}"
+    return f"{value:.4g}"
+
+
+def _seconds(value: float) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) < 1:
+        return f"{1000 * value:.3g} ms"
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if abs(value) >= 2 * size:
+            return f"{value / size:.3g} {name}"
+    return f"{value:.3g} s"
