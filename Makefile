@@ -12,7 +12,7 @@ SBOMS := build/sbom/search.cdx.json build/sbom/embedder.cdx.json
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test bench-search bench-rivals bench-swap bench-quality proof-search proof-embed check protos docs lock clean
+.PHONY: help setup demo test bench-search bench-rivals bench-swap bench-quality proof-search proof-embed proof-watch check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,7 +35,7 @@ demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=
 	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: $(SETUP) ## every test: first those without torch, in under a minute, then the others
-	@./.ci/system-packages strace || echo "without strace its tests are left out" >&2
+	@./.ci/system-packages strace prometheus || echo "without them their tests are left out" >&2
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
@@ -68,6 +68,10 @@ proof-search: $(SETUP) ## mutations, kill -9, power cuts, full disks, mishaps: a
 
 proof-embed: $(SETUP) ## what hostile images cost the embedder
 	@$(BIN)/python -m proofs.hostile_images
+
+proof-watch: $(SETUP) ## what goes wrong under load brings its alert and no other; draws the dashboards
+	@./.ci/system-packages prometheus
+	@$(BIN)/python -m proofs.watch --pictures docs/pictures
 
 check: $(SETUP) $(SBOMS) ## style, types, boundaries, contracts, generated files, manifests, known vulnerabilities
 	@$(BIN)/ruff format --check .

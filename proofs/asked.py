@@ -49,14 +49,17 @@ def panels() -> list[Panel]:
     return [*owners().panels, *operators().panels]
 
 
-def rare() -> set[str]:
-    """The names, as above, of what may well have no data."""
-    return {
-        f"panel {panel.title}: {query.legend}"
+def rare(clock: Clock) -> set[str]:
+    """The names, as above, of what may well have no data: nothing of the kind happened."""
+    of_panels = {
+        f"panel {panel.title}: {query.legend}": query.expr
         for panel in panels()
         if panel.is_rare
         for query in panel.queries
     }
+    series = {name for expr in of_panels.values() for name in _SERIES.findall(expr)}
+    of_alerts = {f"alert {alert.name}: {name}" for alert in alerts(clock) for name in series}
+    return {*of_panels, *of_alerts}
 
 
 def _recordings(clock: Clock) -> list[Recording]:

@@ -23,8 +23,7 @@ from proofs.watched_fleet import Fleet, callers
 from tools.monitoring.clock import Clock
 
 CLOCK = Clock(pace=60, patience=10)
-# How long the quiet before and the look after last, and how long one waits for an alert.
-QUIET_SECONDS, LOOK_SECONDS, WAIT_SECONDS = 12.0, 3.0, 180.0
+WAIT_SECONDS = 180.0  # for an alert to fire or to end
 
 Alerts = set[tuple[str, str]]
 
@@ -93,7 +92,7 @@ def _watch(fault: Fault, fleet: Fleet, seen: Watched) -> None:
     with fault.done(fleet):
         _until(lambda: fault.fires <= watcher.firing(), f"{fault.name}: {fault.fires}", watcher)
         fired_after = time.time() - began
-        time.sleep(LOOK_SECONDS if fault.fires else QUIET_SECONDS)
+        time.sleep(fault.look_seconds)
     _until(lambda: _ended(watcher.firing(), lingering), f"{fault.name}: an end", watcher)
     fired = _fired(watcher, began, time.time())
     if unexpected := fired - fault.fires - fault.may - lingering:

@@ -37,13 +37,15 @@ LONG_AGO = timedelta(days=3)
 class Fault:
     """done: within its `with` the fault is there. fires: name and severity of alerts.
 
-    may: what fires as well, as it happens.
+    may: what fires as well, as it happens. look_seconds: how long it stays after its alerts fired,
+    for others to show.
     """
 
     name: str
     fires: set[tuple[str, str]]
     done: Callable[[Fleet], AbstractContextManager[None]]
     may: set[tuple[str, str]] = field(default_factory=set)
+    look_seconds: float = 3.0
 
 
 def begin(fleet: Fleet) -> None:
@@ -225,7 +227,7 @@ def _burns(name: str) -> set[tuple[str, str]]:
     return {(name, "page"), (name, "ticket")}
 
 
-QUIET = Fault("nothing", set(), _quiet)
+QUIET = Fault("nothing", set(), _quiet, look_seconds=8)
 SWAP = Fault("a swap", set(), _swapped)
 REFUSED = Fault("a damaged generation", _tickets("GenerationRefused"), _damaged)
 PASSES_FAIL = Fault(

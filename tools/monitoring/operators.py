@@ -164,7 +164,6 @@ def _device() -> Row:
                         f"1 - {replicas('lookalike_embedder_golden_cosine', EMBEDDERS)}", _REPLICA
                     ),
                 ),
-                least=None,
             ),
             Panel(
                 "Embedders by space and device",
