@@ -16,6 +16,7 @@ from search_service.manifest import NAME, SHA256, Entry
 from search_service.pins import Pin
 from search_service.refusals import Refusal
 from search_service.servicer import timestamp
+from search_service.shelf import Shelf
 from search_service.vitals import Vital, Vitals
 
 _MAX_REASON = 500
@@ -91,6 +92,7 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
             ],
             refused=[_refused(each) for each in self._loader.refusals],
             pinned=[_pinned(each) for each in self._loader.pins],
+            stored=[_stored(*each) for each in sorted(self._loader.shelves.items())],
             ready=self._is_ready(),
             version=self._version,
             start_time=timestamp(self._started),
@@ -154,4 +156,14 @@ def _pinned(pin: Pin) -> pb.PinnedGeneration:
         manifest_sha256=pin.entry.manifest_sha256,
         reason=pin.reason,
         pin_time=timestamp(pin.since),
+    )
+
+
+def _stored(index: str, shelf: Shelf) -> pb.StoredIndex:
+    return pb.StoredIndex(
+        index=index,
+        newest_generation=shelf.newest,
+        has_current=shelf.has_current,
+        hold_time=timestamp(shelf.held_since) if shelf.held_since else None,
+        hold_reason=shelf.hold_reason,
     )

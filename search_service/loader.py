@@ -215,7 +215,7 @@ class Loader:
             try:
                 data = self._store.read_or_none(current_key(name))
                 if self._follows(name):
-                    shelves[name] = read_shelf(self._store, name)
+                    shelves[name] = read_shelf(self._store, name, has_current=data is not None)
             except OSError as error:
                 self._store_error(error)
                 published[name] = None

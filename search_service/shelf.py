@@ -13,21 +13,25 @@ class Shelf(msgspec.Struct, frozen=True):
 
     newest: int = 0
     held_since: datetime | None = None
+    hold_reason: str = ""
+    has_current: bool = True
 
 
-def read_shelf(store: Store, index: str) -> Shelf:
+def read_shelf(store: Store, index: str, *, has_current: bool = True) -> Shelf:
     """Raises OSError."""
     names = store.names(f"indexes/{index}/generations")
     numbers = [int(match[1]) for match in map(GENERATIONS.fullmatch, names) if match]
-    return Shelf(max(numbers, default=0), _held_since(store.read_or_none(hold_key(index))))
+    held_since, reason = _hold(store.read_or_none(hold_key(index)))
+    return Shelf(max(numbers, default=0), held_since, reason, has_current)
 
 
-def _held_since(data: bytes | None) -> datetime | None:
+def _hold(data: bytes | None) -> tuple[datetime | None, str]:
     """A hold that cannot be read is one all the same, of an unknown age."""
     if data is None:
-        return None
+        return None, ""
     try:
-        since = datetime.fromisoformat(decode(data, Hold, "HOLD").since)
+        hold = decode(data, Hold, "HOLD")
+        since = datetime.fromisoformat(hold.since)
     except (FormatError, ValueError):
-        return datetime.fromtimestamp(0, UTC)
-    return since if since.tzinfo else since.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(0, UTC), "it cannot be read"
+    return since if since.tzinfo else since.replace(tzinfo=UTC), hold.reason

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import types
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from search_service.loader import Promoted
 from search_service.manifest import Entry
 from search_service.pins import Pin
 from search_service.refusals import Refusal
+from search_service.shelf import Shelf
 from search_service.vitals import Vitals
 
 NAMED = {"space_id": "a" * 64, "generation": 2, "manifest_sha256": "b" * 64}
@@ -31,6 +33,9 @@ class Looking:
     refusals = (Refusal("shoes", 3, "c" * 64, "hash_mismatch", "why", False, datetime.now(UTC)),)
 
     pins = (Pin(index="shoes", entry=ENTRY, reason="lost the boots", since=datetime.now(UTC)),)
+    shelves = types.MappingProxyType(
+        {"shoes": Shelf(7, datetime(2026, 1, 2, tzinfo=UTC), "boots", has_current=False)}
+    )
     asked: object = None
 
     def look(self, *, again=False):
@@ -63,6 +68,16 @@ def admin(loader):
     vitals = Vitals()
     vitals.answered(loader.generation.sha256, 64)
     return IndexAdminServicer(loader, vitals, version="1.2.3", is_ready=lambda: True)
+
+
+def test_a_status_says_what_the_store_holds(admin):
+    [stored] = admin.GetStatus(pb.GetStatusRequest(), None).stored
+
+    assert (stored.index, stored.newest_generation, stored.has_current) == ("shoes", 7, False)
+    assert (stored.hold_time.ToDatetime(UTC), stored.hold_reason) == (
+        datetime(2026, 1, 2, tzinfo=UTC),
+        "boots",
+    )
 
 
 def test_a_status_says_what_is_served_and_what_was_refused_and_why(admin, loader):

@@ -121,3 +121,16 @@ def test_swaps_are_counted_from_zero(replica, store, builds):
     for result, count in (("promoted", 0), ("refused", 1)):
         labels = {"index": "dresses", "result": result}
         assert replica.registry.get_sample_value("lookalike_search_swaps_total", labels) == count
+
+
+def test_a_current_that_is_gone_shows_on_the_shelf(replica, store, builds):
+    publish(store, "dresses", builds[0])
+    replica.loader.look()
+    assert replica.loader.shelves["dresses"].has_current
+
+    (store.root / current_key("dresses")).unlink()
+    hold(store, "dresses", "lost")
+    replica.loader.look()
+
+    shelf = replica.loader.shelves["dresses"]
+    assert (shelf.newest, shelf.has_current, shelf.hold_reason) == (1, False, "lost")

@@ -107,6 +107,43 @@ class LoadedGeneration(google.protobuf.message.Message):
 global___LoadedGeneration = LoadedGeneration
 
 @typing.final
+class StoredIndex(google.protobuf.message.Message):
+    """One index in the store, as the replica saw it at its last look; of those that it is to serve."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    NEWEST_GENERATION_FIELD_NUMBER: builtins.int
+    HAS_CURRENT_FIELD_NUMBER: builtins.int
+    HOLD_TIME_FIELD_NUMBER: builtins.int
+    HOLD_REASON_FIELD_NUMBER: builtins.int
+    index: builtins.str
+    """The index's name."""
+    newest_generation: builtins.int
+    """The highest number of a generation that is written, served or not; 0 for none."""
+    has_current: builtins.bool
+    """Whether CURRENT is there. Without it a replica that starts serves nothing of the index."""
+    hold_reason: builtins.str
+    """Why, in the words of whoever put it on hold."""
+    @property
+    def hold_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Since when the index is on hold; unset where it is not."""
+
+    def __init__(
+        self,
+        *,
+        index: builtins.str | None = ...,
+        newest_generation: builtins.int | None = ...,
+        has_current: builtins.bool | None = ...,
+        hold_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        hold_reason: builtins.str | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["hold_time", b"hold_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["has_current", b"has_current", "hold_reason", b"hold_reason", "hold_time", b"hold_time", "index", b"index", "newest_generation", b"newest_generation"]) -> None: ...
+
+global___StoredIndex = StoredIndex
+
+@typing.final
 class PinnedGeneration(google.protobuf.message.Message):
     """One generation that is pinned: served whatever CURRENT says of its space."""
 
@@ -200,6 +237,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
     PINNED_FIELD_NUMBER: builtins.int
+    STORED_FIELD_NUMBER: builtins.int
     ready: builtins.bool
     """Whether the replica is ready."""
     version: builtins.str
@@ -220,6 +258,10 @@ class GetStatusResponse(google.protobuf.message.Message):
     def pinned(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PinnedGeneration]:
         """What is pinned, sorted by index and space. One that was refused after a restart is here and not in `loaded`."""
 
+    @property
+    def stored(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StoredIndex]:
+        """What the store holds, sorted by index."""
+
     def __init__(
         self,
         *,
@@ -229,9 +271,10 @@ class GetStatusResponse(google.protobuf.message.Message):
         version: builtins.str | None = ...,
         start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         pinned: collections.abc.Iterable[global___PinnedGeneration] | None = ...,
+        stored: collections.abc.Iterable[global___StoredIndex] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "pinned", b"pinned", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "pinned", b"pinned", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "stored", b"stored", "version", b"version"]) -> None: ...
 
 global___GetStatusResponse = GetStatusResponse
 
