@@ -62,9 +62,9 @@ def similarities(each: Similarities) -> Markup:
                 highest = max(highest, float(np.asarray(heights)[1:].max()))
         # Half of the pairs may have the similarity 0: their bar goes through the roof.
         axes.set_ylim(0, 1.45 * highest or 1)
-        if len(each.others):
-            nothing = np.mean(each.others < bins[1])
-            axes.annotate(f"{nothing:.0%} here", (bins[1] + 0.01, 1.22 * highest), fontsize=9)
+        least = np.mean(each.others < bins[1]) if len(each.others) else 0
+        if least > axes.get_ylim()[1]:
+            axes.annotate(f"{least:.0%} here", (bins[1] + 0.01, 1.22 * highest), fontsize=9)
         for turn, threshold in enumerate(each.thresholds):
             axes.axvline(threshold.similarity, color=_INK, linewidth=0.8, linestyle=":")
             axes.annotate(

@@ -32,8 +32,8 @@ def not_judged(findings: Findings) -> list[str]:
         )
     if findings.about.queries < 100:
         said.append(
-            f"{findings.about.queries} photos were looked for: with so few, a few points more or "
-            "less mean nothing."
+            f"Photos looked for: {findings.about.queries}. With so few, a few points more or less "
+            "mean nothing."
         )
     return said
 
