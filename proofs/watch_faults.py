@@ -167,8 +167,9 @@ def _searches_fail(fleet: Fleet) -> Iterator[None]:
     fleet.indexes = (INDEX, BROKEN)
     yield
     fleet.indexes = (INDEX,)
-    made = publish(fleet.store, BROKEN, fleet.folder / "build-0", serve=False)
-    _name_current(fleet, BROKEN, made.manifest.number, made.sha256)
+    fleet.store.delete(current_key(BROKEN))
+    publish(fleet.store, BROKEN, fleet.folder / "build-0")
+    fleet.refresh()
 
 
 @contextmanager
