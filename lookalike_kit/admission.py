@@ -100,7 +100,9 @@ class AdmissionPool(ThreadPoolExecutor):
             return next(messages)
         except StopIteration:
             raise InvalidField("request", "a message", "none") from None
-        except grpc.RpcError:
+        except grpc.RpcError as error:
+            # gRPC keeps it with the call, which its frames know: see StatusInterceptor.
+            error.__traceback__ = None
             raise CallerGone("the caller is gone") from None
         finally:
             with self._lock:

@@ -54,7 +54,13 @@ class StatusInterceptor(AnswerInterceptor):
             try:
                 return behaviour(request, context)
             except Exception as error:  # noqa: BLE001 - the one place that says statuses
-                _say(error, context, request_id, call.method)
+                try:
+                    _say(error, context, request_id, call.method)
+                finally:
+                    # A frame of its own may know the error, as a refusal's does: a cycle, which
+                    # keeps the call until Python looks for some. gRPC counts such calls: with 100
+                    # of them it refuses all that come on their connection.
+                    error.__traceback__ = None
             finally:
                 seconds, code = time.perf_counter() - arrived, outcome(context).name
                 self._call_log.ended(call.method, call.invocation_metadata, code, seconds)
