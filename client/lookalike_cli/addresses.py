@@ -19,11 +19,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Replica:
-    """One process of a service, as HOST:PORT each."""
+    """One process of a service, as HOST:PORT each.
+
+    name: what its certificate is for, where that is not the addresses' host.
+    """
 
     address: str
     admin_address: str
     metrics_address: str
+    name: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, str, str]:
+        return self.address, self.admin_address, self.metrics_address
 
 
 @dataclass(frozen=True)

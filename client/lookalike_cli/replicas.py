@@ -1,10 +1,12 @@
 """What one replica says of itself, over its three ports."""
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from lookalike.embedder.v1 import embedder_pb2, embedder_pb2_grpc
 from lookalike.search.v1 import admin_pb2, admin_pb2_grpc
@@ -18,25 +20,73 @@ USUAL_METRICS_PORTS = {"embedder": 9151, "search": 9161}
 
 @dataclass(frozen=True)
 class Serving:
-    """What a replica serves. An embedder has neither index nor generation."""
+    """What a replica serves. An embedder has neither index nor generation.
+
+    live_recall: of so many sampled answers; None without any. queries, internal_errors: since this
+    replica serves it.
+    """
 
     space_id: str
     index: str = ""
     generation: int = 0
     created: datetime | None = None
     is_current: bool = True
+    is_pinned: bool = False
+    items: int = 0
+    queries: int = 0
+    internal_errors: int = 0
+    live_recall: float | None = None
+    live_recall_samples: int = 0
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A generation that the replica does not take, and why."""
+
+    index: str
+    generation: int
+    reason: str
+    message: str
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A generation that stays whatever CURRENT says."""
+
+    index: str
+    generation: int
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the store holds of an index, as the replica saw it last."""
+
+    index: str
+    newest: int
+    has_current: bool
+    held_since: datetime | None = None
+    hold_reason: str = ""
 
 
 @dataclass(frozen=True)
 class State:
-    """ready: False where nobody answers. pins: what stays whatever CURRENT says, and why.
+    """reachable: whether it answered; trouble says why not. runs: an embedder's device.
 
-    trouble: the last refusal, or why there is no answer.
+    started: None where the replica does not say.
     """
 
-    ready: bool
+    reachable: bool
+    ready: bool = False
     serving: Sequence[Serving] = ()
-    pins: Sequence[str] = ()
+    refused: Sequence[Refused] = ()
+    pins: Sequence[Pin] = ()
+    stored: Sequence[Stored] = ()
+    runs: str = ""
+    version: str = ""
+    started: datetime | None = None
     trouble: str = ""
 
 
@@ -51,45 +101,94 @@ def parse_replica(text: str, service: str) -> Replica:
     return Replica(address, admin, metrics)
 
 
+def find_replicas(text: str, service: str) -> list[Replica]:
+    """As `parse_replica`; a name with several addresses, as a headless Service's, is so many.
+
+    gRPC's dns:///NAME:PORT is read as NAME:PORT. ValueError for what cannot be meant.
+    """
+    text = text.removeprefix("dns:///")
+    replica = parse_replica(text, service)
+    host, _, port = replica.address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError:  # the replica's line says that nobody is there
+        return [replica]
+    hosts = sorted({str(address[0]) for *_, address in found})
+    if len(hosts) == 1 or "," in text or host == "localhost":
+        return [replica]
+    return [_at(f"[{each}]" if ":" in each else each, replica, host) for each in hosts]
+
+
 def embedder_state(replica: Replica) -> State:
     try:
-        ready = _healthy(replica.admin_address)
-        with open_channel(replica.address) as channel:
+        ready = _healthy(replica)
+        with open_channel(replica.address, replica.name) as channel:
             stub = embedder_pb2_grpc.EmbedderServiceStub(channel)
             info = stub.GetInfo(embedder_pb2.GetInfoRequest(), timeout=TIMEOUT_SECONDS)
     except grpc.RpcError as error:
-        return State(False, trouble=_said(error))
-    return State(ready, [Serving(info.space_id)])
+        return State(reachable=False, trouble=_said(error))
+    runs = f"{info.device}, {info.engine} {info.precision}".strip(", ")
+    serving = [Serving(info.space_id)]
+    return State(reachable=True, ready=ready, serving=serving, runs=runs, version=info.version)
 
 
 def search_state(replica: Replica) -> State:
     try:
-        with open_channel(replica.admin_address) as channel:
+        with open_channel(replica.admin_address, replica.name) as channel:
             stub = admin_pb2_grpc.IndexAdminServiceStub(channel)
             status = stub.GetStatus(admin_pb2.GetStatusRequest(), timeout=TIMEOUT_SECONDS)
     except grpc.RpcError as error:
-        return State(False, trouble=_said(error))
-    refused = status.refused[0] if status.refused else None
-    trouble = f"{refused.index} {refused.generation}: {refused.reason}" if refused else ""
-    pins = [_pin(one) for one in status.pinned]
-    return State(status.ready, [_serving(one) for one in status.loaded], pins, trouble)
-
-
-def _serving(loaded: admin_pb2.LoadedGeneration) -> Serving:
-    created = loaded.create_time.ToDatetime(UTC) if loaded.create_time.seconds else None
-    return Serving(loaded.space_id, loaded.index, loaded.generation, created, loaded.is_current)
-
-
-def _pin(pinned: admin_pb2.PinnedGeneration) -> str:
-    since = pinned.pin_time.ToDatetime(UTC)
-    return (
-        f"{pinned.index} is pinned to {pinned.generation} since {since:%Y-%m-%d %H:%M}Z: "
-        f"{pinned.reason}"
+        return State(reachable=False, trouble=_said(error))
+    return State(
+        reachable=True,
+        ready=status.ready,
+        serving=[_serving(each) for each in status.loaded],
+        refused=[_refused(each) for each in status.refused],
+        pins=[_pin(each) for each in status.pinned],
+        stored=[_stored(each) for each in status.stored],
+        version=status.version,
+        started=_moment(status.start_time),
     )
 
 
-def _healthy(admin_address: str) -> bool:
-    with open_channel(admin_address) as channel:
+def _serving(loaded: admin_pb2.LoadedGeneration) -> Serving:
+    return Serving(
+        space_id=loaded.space_id,
+        index=loaded.index,
+        generation=loaded.generation,
+        created=_moment(loaded.create_time),
+        is_current=loaded.is_current,
+        is_pinned=loaded.is_pinned,
+        items=loaded.item_count,
+        queries=loaded.queries,
+        internal_errors=loaded.internal_errors,
+        live_recall=loaded.live_recall if loaded.live_recall_samples else None,
+        live_recall_samples=loaded.live_recall_samples,
+    )
+
+
+def _refused(each: admin_pb2.RefusedGeneration) -> Refused:
+    moment = each.refuse_time.ToDatetime(UTC)
+    return Refused(each.index, each.generation, each.reason, each.message, moment)
+
+
+def _pin(each: admin_pb2.PinnedGeneration) -> Pin:
+    return Pin(each.index, each.generation, each.pin_time.ToDatetime(UTC), each.reason)
+
+
+def _stored(each: admin_pb2.StoredIndex) -> Stored:
+    held_since = each.hold_time.ToDatetime(UTC) if each.HasField("hold_time") else None
+    return Stored(
+        each.index, each.newest_generation, each.has_current, held_since, each.hold_reason
+    )
+
+
+def _moment(stamp: Timestamp) -> datetime | None:
+    return stamp.ToDatetime(UTC) if stamp.seconds else None
+
+
+def _healthy(replica: Replica) -> bool:
+    with open_channel(replica.admin_address, replica.name) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
@@ -97,3 +196,9 @@ def _healthy(admin_address: str) -> bool:
 
 def _said(error: grpc.RpcError) -> str:
     return f"{error.code().name}: {error.details()}"
+
+
+def _at(host: str, replica: Replica, name: str) -> Replica:
+    """The same ports at another host."""
+    address, admin, metrics = (f"{host}:{each.rpartition(':')[2]}" for each in replica.addresses)
+    return Replica(address, admin, metrics, name)

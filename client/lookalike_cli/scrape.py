@@ -41,6 +41,12 @@ def parse(text: str) -> Samples:
     }
 
 
+def total(samples: Samples, name: str) -> float | None:
+    """The sum over all labels; None where there is no such metric."""
+    found = [value for (each, _), value in samples.items() if each == name]
+    return sum(found) if found else None
+
+
 def pace(before: Samples, after: Samples, seconds: float, service: str) -> Pace:
     """service: the full name, as "lookalike.search.v1.SearchService"."""
     grown = {key: value - before.get(key, 0.0) for key, value in after.items()}

@@ -1,35 +1,27 @@
-"""`lookalike status`: every replica on one screen."""
+"""`lookalike status`: the whole fleet on one screen."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from http.client import HTTPException
 from pathlib import Path
 
 import click
 
 from lookalike_cli.addresses import Replica, Up
-from lookalike_cli.printing import age, json_option, print_json, print_table
-from lookalike_cli.replicas import Serving, State, embedder_state, parse_replica, search_state
+from lookalike_cli.channels import client_settings
+from lookalike_cli.fleet_troubles import troubles
+from lookalike_cli.printing import json_option, print_json, print_table
+from lookalike_cli.replicas import State, embedder_state, find_replicas, search_state
 from lookalike_cli.scrape import Pace, Samples, pace, scrape
+from lookalike_cli.status_line import COLUMNS, Line, read_load, rows
 
 SERVICES = {
     "embedder": "lookalike.embedder.v1.EmbedderService",
     "search": "lookalike.search.v1.SearchService",
 }
 _ASK: dict[str, Callable[[Replica], State]] = {"embedder": embedder_state, "search": search_state}
-_COLUMNS = ("", "address", "ready", "index", "gen ", "age ", "space", "calls/s ", "p99 ms ")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One replica. pace: None where /metrics does not answer."""
-
-    service: str
-    address: str
-    state: State
-    pace: Pace | None
 
 
 @click.command()
@@ -45,22 +37,26 @@ def command(
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Show what every replica serves, how fast, and what it refused last.
+    """Show every replica of both services, and what is wrong with the fleet.
 
     \b
     lookalike status
+    lookalike status --embedder embedder:50051 --search search:50061
     lookalike status --search search-0:50061 --search search-1:50061
 
-    Without options it shows the running `lookalike up`. Give --embedder and --search once a
-    replica; its admin port is the next one and /metrics on 9151 or 9161 unless said otherwise.
+    A name with several addresses, such as a headless Service's, is as many replicas. Without
+    options it shows the running `lookalike up`, else what LOOKALIKE_CLIENT_EMBEDDER and _SEARCH
+    name. A replica's admin port is the next one and /metrics on 9151 or 9161 unless said otherwise.
     The exit code is 1 unless all are ready.
     """
     lines = look(replicas(folder, embedder, search), seconds)
+    said = troubles(lines)
     if as_json:
-        print_json({"replicas": [asdict(line) for line in lines]})
+        print_json({"replicas": [asdict(line) for line in lines], "troubles": said})
     else:
-        print_table("", _COLUMNS, [row for line in lines for row in _rows(line)])
-        _print_troubles(lines)
+        print_table("", COLUMNS, [row for line in lines for row in rows(line)])
+        for sentence in said:
+            click.echo(sentence)
     if not all(line.state.ready for line in lines):
         raise click.exceptions.Exit(1)
 
@@ -68,21 +64,19 @@ def command(
 def replicas(
     folder: Path | None, embedder: Sequence[str], search: Sequence[str]
 ) -> list[tuple[str, Replica]]:
-    try:
-        given = [
-            *(("embedder", parse_replica(text, "embedder")) for text in embedder),
-            *(("search", parse_replica(text, "search")) for text in search),
-        ]
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    if given:
-        return given
-    up = Up.find(folder)
-    if up is None:
+    given = _found(embedder, search)
+    up = None if given else Up.find(folder)
+    if up is not None:
+        return [("embedder", up.embedder), ("search", up.search)]
+    if not given and folder is None:
+        settings = client_settings()
+        given = _found(filter(None, [settings.embedder]), filter(None, [settings.search]))
+    if not given:
         raise click.ClickException(
-            "replicas: expected a running `lookalike up DIR`, or --embedder and --search, got none"
+            "replicas: expected a running `lookalike up DIR`, --embedder and --search, or "
+            "LOOKALIKE_CLIENT_EMBEDDER and _SEARCH, got none"
         )
-    return [("embedder", up.embedder), ("search", up.search)]
+    return given
 
 
 def look(which: Sequence[tuple[str, Replica]], seconds: float) -> list[Line]:
@@ -94,11 +88,30 @@ def look(which: Sequence[tuple[str, Replica]], seconds: float) -> list[Line]:
         after = list(pool.map(_samples, which))
         passed = time.monotonic() - begin
     return [
-        Line(service, replica.address, state, _pace(service, first, second, passed))
+        Line(
+            service,
+            replica.address,
+            state,
+            _pace(service, first, second, passed),
+            read_load(second),
+        )
         for (service, replica), state, first, second in zip(
             which, states, before, after, strict=True
         )
     ]
+
+
+def _found(embedder: Iterable[str], search: Iterable[str]) -> list[tuple[str, Replica]]:
+    given = {"embedder": embedder, "search": search}
+    try:
+        return [
+            (service, replica)
+            for service, texts in given.items()
+            for text in texts
+            for replica in find_replicas(text, service)
+        ]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _samples(which: tuple[str, Replica]) -> Samples | None:
@@ -114,33 +127,3 @@ def _pace(
     if before is None or after is None:
         return None
     return pace(before, after, seconds, SERVICES[service])
-
-
-def _rows(line: Line) -> list[tuple[str, ...]]:
-    """One a generation; the replica itself is named on the first."""
-    speed, slow = "", ""
-    if line.pace:
-        speed = f"{line.pace.calls_per_second:.1f}"
-        slow = "" if line.pace.p99_seconds is None else f"{line.pace.p99_seconds * 1000:.1f}"
-    ready = "yes" if line.state.ready else "no"
-    first, *rest = [_serving(one) for one in line.state.serving] or [("", "", "", "")]
-    return [
-        (line.service, line.address, ready, *first, speed, slow),
-        *(("", "", "", *one, "", "") for one in rest),
-    ]
-
-
-def _print_troubles(lines: Sequence[Line]) -> None:
-    if any(not one.is_current for line in lines for one in line.state.serving):
-        click.echo("* CURRENT names another generation: it is being loaded, or was refused")
-    for line in lines:
-        for pin in line.state.pins:
-            click.echo(f"{line.service} {line.address}: {pin}")
-        if line.state.trouble:
-            last = "last refused " if line.state.serving else ""
-            click.echo(f"{line.service} {line.address}: {last}{line.state.trouble}")
-
-
-def _serving(one: Serving) -> tuple[str, str, str, str]:
-    number = f"{one.generation}{'' if one.is_current else '*'}" if one.index else ""
-    return one.index, number, age(one.created) if one.created else "", one.space_id[:8]

@@ -1,5 +1,6 @@
 """`lookalike up` with both real services."""
 
+import io
 import json
 import os
 import signal
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from lookalike_cli.verbs import lookalike
-from lookalike_client import Client
+from lookalike_client import Client, NotFound
+from PIL import Image
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -18,10 +20,6 @@ pytestmark = pytest.mark.torch
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    import io
-
-    from PIL import Image
-
     from embedder_service import checkpoint, model
     from embedder_service.spec import ModelSpec, Preprocessing
 
@@ -63,6 +61,10 @@ def test_it_serves_and_is_found_until_it_is_told_to_stop(up, store):
     assert shown.exit_code == 0, shown.output
     assert {told["embedder"]["address"], told["search"]["address"]} <= set(shown.output.split())
 
+    told_of = _explained(told, store)
+    assert "Embed: OK in" in told_of
+    assert "Search: NOT_FOUND UNKNOWN_INDEX in" in told_of
+
     up.send_signal(signal.SIGINT)
 
     assert up.wait() == 0
@@ -80,6 +82,16 @@ def test_it_ends_when_a_service_dies_and_says_which(up, store):
     assert up.returncode == 1
     assert "search_service ended with exit code -9" in said
     assert not (store / "up.json").exists()
+
+
+def _explained(told, store):
+    """What the logs of both say of a question about an index that is not there."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(file, "JPEG")
+    ports = {name: told[name]["address"] for name in ("embedder", "search")}
+    with Client(**ports, deadline_seconds=30) as client, pytest.raises(NotFound):
+        client.similar("dresses", file.getvalue(), request_id="order-17")
+    return CliRunner().invoke(lookalike, ["explain", "order-17", "--up", str(store)]).output
 
 
 def _told(up):

@@ -1,0 +1,124 @@
+"""What is wrong with a fleet, a sentence each: what replicas say, and what their answers add up to.
+
+Each sentence is said once, whichever replicas it comes from.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from lookalike_cli.printing import age
+from lookalike_cli.status_line import Line
+
+# As the alert CanaryDrift: an embedder that differs from its golden photos by more than this.
+LEAST_GOLDEN_COSINE = 0.999
+REFUSED_SHOWN = 3
+
+
+def troubles(lines: Sequence[Line]) -> list[str]:
+    """In the order of how much they hurt."""
+    said = [
+        *_unreachable(lines),
+        *_spaces(lines),
+        *_without_current(lines),
+        *_refused(lines),
+        *_split(lines),
+        *_holds(lines),
+        *_pins(lines),
+        *_drifted(lines),
+        *_failed(lines),
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _unreachable(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        if not line.state.reachable:
+            yield f"{line.service} {line.address}: does not answer: {line.state.trouble}"
+
+
+def _spaces(lines: Sequence[Line]) -> Iterator[str]:
+    """An embedder whose vectors nobody takes; nothing to say while nothing is served yet."""
+    served = {each.space_id for line in lines for each in line.state.serving if each.index}
+    for line in lines:
+        for each in line.state.serving:
+            if served and not each.index and each.space_id not in served:
+                spaces = ", ".join(sorted(space[:8] for space in served))
+                yield (
+                    f"{line.service} {line.address}: no index serves its space "
+                    f"{each.space_id[:8]}, but {spaces}: searches by image are refused"
+                )
+
+
+def _without_current(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        for each in line.state.stored:
+            if not each.has_current and each.newest:
+                yield (
+                    f"{each.index}: the store has no CURRENT of it; its newest generation is "
+                    f"{each.newest}: `lookalike index rollback {each.index} --to {each.newest} "
+                    "--store STORE` writes one"
+                )
+
+
+def _refused(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        for each in line.state.refused[:REFUSED_SHOWN]:
+            yield (
+                f"{line.service} {line.address}: refused {each.index} {each.generation} "
+                f"{age(each.time)} ago: {each.reason}: {each.message}"
+            )
+
+
+def _split(lines: Sequence[Line]) -> Iterator[str]:
+    by_index: dict[tuple[str, str], dict[int, int]] = {}
+    for line in lines:
+        for each in line.state.serving:
+            if each.index and not each.is_pinned:
+                numbers = by_index.setdefault((each.index, each.space_id), {})
+                numbers[each.generation] = numbers.get(each.generation, 0) + 1
+    for (index, _), numbers in sorted(by_index.items()):
+        if len(numbers) > 1:
+            counts = ", ".join(f"{number} on {count}" for number, count in sorted(numbers.items()))
+            yield f"{index}: the replicas serve different generations: {counts}"
+    if any(not each.is_current for line in lines for each in line.state.serving):
+        yield "* CURRENT names another generation: it is being loaded, or was refused"
+
+
+def _holds(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        for each in line.state.stored:
+            if each.held_since is not None:
+                yield f"{each.index}: on hold since {_minute(each.held_since)}: {each.hold_reason}"
+
+
+def _pins(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        for pin in line.state.pins:
+            yield (
+                f"{line.service} {line.address}: {pin.index} is pinned to {pin.generation} since "
+                f"{_minute(pin.since)}: {pin.reason}"
+            )
+
+
+def _drifted(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        cosine = line.load.golden_cosine if line.load else None
+        if cosine is not None and cosine < LEAST_GOLDEN_COSINE:
+            yield (
+                f"{line.service} {line.address}: its vectors differ from the model's golden ones: "
+                f"cosine {cosine:.4f}"
+            )
+
+
+def _failed(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        for each in line.state.serving:
+            if each.internal_errors:
+                yield (
+                    f"{line.service} {line.address}: {each.internal_errors:,} calls of "
+                    f"{each.index} {each.generation} ended INTERNAL"
+                )
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"

@@ -1,0 +1,77 @@
+from datetime import UTC, datetime, timedelta
+
+from lookalike_cli.fleet_troubles import troubles
+from lookalike_cli.replicas import Pin, Refused, Serving, State, Stored
+from lookalike_cli.status_line import Line, Load
+
+A, B = "a" * 64, "b" * 64
+SINCE = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
+
+
+def line(service="search", address="s:1", load=None, **state):
+    return Line(service, address, State(reachable=True, ready=True, **state), None, load)
+
+
+def serving(generation, **other):
+    return Serving(A, "dresses", generation, **other)
+
+
+def test_a_fleet_that_is_well_has_nothing_said_of_it():
+    fleet = [
+        line("embedder", "e:1", Load(0, 0, 0.9999), serving=[Serving(A)]),
+        line(address="s:1", serving=[serving(14)], stored=[Stored("dresses", 14, True)]),
+        line(address="s:2", serving=[serving(14)], stored=[Stored("dresses", 14, True)]),
+    ]
+
+    assert troubles(fleet) == []
+
+
+def test_an_embedder_of_a_space_that_nobody_serves_is_named():
+    fleet = [line("embedder", "e:1", serving=[Serving(B)]), line(serving=[serving(14)])]
+
+    [said] = troubles(fleet)
+    assert said.startswith("embedder e:1: no index serves its space bbbbbbbb, but aaaaaaaa: ")
+
+
+def test_replicas_that_differ_are_counted_and_a_pinned_one_does_not_differ():
+    fleet = [
+        line(serving=[serving(13, is_current=False)]),
+        line(serving=[serving(14)]),
+        line(serving=[serving(14)]),
+        line(serving=[serving(9, is_pinned=True)]),
+    ]
+
+    assert troubles(fleet) == [
+        "dresses: the replicas serve different generations: 13 on 1, 14 on 2",
+        "* CURRENT names another generation: it is being loaded, or was refused",
+    ]
+
+
+def test_what_all_replicas_say_is_said_once():
+    stored = Stored("dresses", 14, True, SINCE, "lost the shoes")
+    fleet = [line(address=f"s:{number}", stored=[stored]) for number in range(3)]
+
+    assert troubles(fleet) == ["dresses: on hold since 2026-11-20 08:30Z: lost the shoes"]
+
+
+def test_refusals_pins_drift_and_faults_name_their_replica():
+    lately = datetime.now(UTC) - timedelta(minutes=10)
+    fleet = [
+        line(
+            serving=[serving(13, internal_errors=1200)],
+            refused=[Refused("dresses", 14, "golden_failed", "recall 0.4", lately)],
+            pins=[Pin("dresses", 13, SINCE, "to compare")],
+        ),
+        line("embedder", "e:1", Load(0, 0, 0.98), serving=[Serving(A)]),
+    ]
+
+    assert troubles(fleet) == [
+        "search s:1: refused dresses 14 10 min ago: golden_failed: recall 0.4",
+        "search s:1: dresses is pinned to 13 since 2026-11-20 08:30Z: to compare",
+        "embedder e:1: its vectors differ from the model's golden ones: cosine 0.9800",
+        "search s:1: 1,200 calls of dresses 13 ended INTERNAL",
+    ]
+
+
+def test_a_store_where_nothing_was_ever_published_is_no_trouble():
+    assert troubles([line(stored=[Stored("dresses", 0, False)])]) == []
