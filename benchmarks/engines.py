@@ -173,7 +173,7 @@ def _point(dataset: Dataset, truth: list[set[int]], engine: Engine, effort: int)
     # An engine's first candidates are the same however many are asked for, but a graph looks at
     # least as far as it answers.
     most = DEPTHS[-1] if engine.name == "annoy" else min(DEPTHS[-1], max(effort, NEIGHBOURS))
-    found = [engine.candidates(query, most, effort) for query in dataset.queries]
+    found = engine.candidates(dataset.queries, most, effort)
     depths = [depth for depth in DEPTHS if depth <= most]
     recalls = [
         _share(
@@ -194,11 +194,11 @@ def _point(dataset: Dataset, truth: list[set[int]], engine: Engine, effort: int)
 
 
 def _plain(forest: Forest, effort: int) -> Find:
-    return lambda query: forest.candidates(query, NEIGHBOURS, effort)
+    return lambda query: forest.candidates(query[None], NEIGHBOURS, effort)[0]
 
 
 def _reranked(vectors: Vectors, engine: Engine, effort: int, depth: int) -> Find:
-    return lambda query: _nearest(vectors, engine.candidates(query, depth, effort), query)
+    return lambda query: _nearest(vectors, engine.candidates(query[None], depth, effort)[0], query)
 
 
 def _nearest(vectors: Vectors, rows: Rows, query: Vectors) -> Rows:

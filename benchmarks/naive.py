@@ -87,7 +87,7 @@ def _compared(
         ("numpy, one product", lambda query: _one_product(vectors, query)),
         (
             f"annoy as the article, {classes} trees",
-            lambda query: set(stock.candidates(query, 10, -1).tolist()),
+            lambda query: set(stock.candidates(query[None], 10, -1)[0].tolist()),
         ),
         ("ours, annoy", by_ids("annoy")),
         ("ours, graph", by_ids("graph")),

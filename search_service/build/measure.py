@@ -81,7 +81,7 @@ def micros(vectors: Vectors, queries: Vectors, engine: Engine, depth: int, effor
     times = []
     for query in queries[:_TIMED_QUERIES]:
         begun = perf_counter()
-        rows = engine.candidates(query, depth, effort)
+        (rows,) = engine.candidates(query[None], depth, effort)
         differences = vectors[rows] - query
         np.argsort(np.einsum("ij,ij->i", differences, differences))
         times.append(perf_counter() - begun)
@@ -94,7 +94,7 @@ def _point(vectors: Vectors, golden: GoldenQueries, engine: Engine, effort: int)
     count = _DEPTHS[-1] + own
     if engine.name == "graph":  # it looks at least as far as it answers
         count = min(count, max(effort, _NEIGHBOURS + own))
-    found = [engine.candidates(query, count, effort) for query in golden.vectors]
+    found = engine.candidates(golden.vectors, count, effort)
     recalls = golden.recalls_by_depth(vectors, found)
     means = recalls.mean(axis=0)
     places = [min(depth + own, len(means)) for depth in _DEPTHS]

@@ -29,5 +29,5 @@ class Engine(Protocol):
     @property
     def name(self) -> str: ...
 
-    def candidates(self, query: Vectors, count: int, effort: int) -> Rows:
-        """Up to `count` rows most likely to be near one query [d]; unranked."""
+    def candidates(self, queries: Vectors, count: int, effort: int) -> list[Rows]:
+        """Up to `count` rows most likely to be near each query [m, d]; unranked."""

@@ -59,8 +59,8 @@ class Exact:
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
 
-    def candidates(self, query: Vectors, count: int, effort: int) -> Rows:  # noqa: ARG002
-        return nearest_rows(self._vectors, query[None], count)[0]
+    def candidates(self, queries: Vectors, count: int, effort: int) -> list[Rows]:  # noqa: ARG002
+        return [nearest_rows(self._vectors, query[None], count)[0] for query in queries]
 
 
 def nearest_rows(

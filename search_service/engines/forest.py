@@ -34,7 +34,10 @@ class Forest:
         self._index.load(str(path))
         self.rows: int = self._index.get_n_items()
 
-    def candidates(self, query: Vectors, count: int, effort: int) -> Rows:
+    def candidates(self, queries: Vectors, count: int, effort: int) -> list[Rows]:
+        return [self._nearest(query, count, effort) for query in queries]
+
+    def _nearest(self, query: Vectors, count: int, effort: int) -> Rows:
         projected = query if self._projection is None else query @ self._projection
         # A list costs annoy 150 us of overhead, an array 193 us, at 512 dimensions.
         found = self._index.get_nns_by_vector(

@@ -33,19 +33,22 @@ class Graph:
         self._free = deque([self._view()])
         self.rows = len(self._free[0])
 
-    def candidates(self, query: Vectors, count: int, effort: int) -> Rows:
-        projected = query if self._projection is None else query @ self._projection
+    def candidates(self, queries: Vectors, count: int, effort: int) -> list[Rows]:
+        projected = queries
+        if self._projection is not None:
+            # One by one: for a matrix BLAS would wake its threads.
+            projected = np.stack([query @ self._projection for query in queries])
         try:
             view = self._free.pop()
         except IndexError:
             view = self._view()
         view.expansion_search = min(effort, self.rows)
-        # A single query goes in as a matrix; in the calling thread alone.
+        # In the calling thread alone.
         keys, _, counts, _, _ = view.search_many(
-            projected[None], min(count, self.rows), exact=False, threads=1
+            projected, min(count, self.rows), exact=False, threads=1
         )
         self._free.append(view)
-        return keys[0, : counts[0]].view(np.int64)
+        return [found[:length].view(np.int64) for found, length in zip(keys, counts, strict=True)]
 
     def _view(self) -> Index:
         view = _empty(self._width)

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from lookalike.search.v1 import search_pb2
 
 from proofs.mutants import mutant
 from search_service.build import publish
@@ -18,7 +19,7 @@ from search_service.generation import Generation
 from search_service.golden import GoldenQueries
 from search_service.manifest import FormatError, Manifest
 from search_service.query import ByItem, ByVector, Options
-from search_service.servicer import _hit
+from search_service.servicer import _add_hits
 from search_service.store import Store
 
 
@@ -70,7 +71,7 @@ def ask(generation: Generation) -> None:
     vector = np.ones(generation.manifest.dimension, "<f4").tobytes()
     targets = (
         ByVector(vector, generation.manifest.space_id, "query"),
-        ByItem(generation.segments.item_id(3), "query.item_id"),
+        ByItem(*generation.segments.item_ids([3]), "query.item_id"),
     )
     items = generation.segments.item_numbers
     for k, recall in ((3, 0.9), (1000, 0.99), (1000, 1.0)):
@@ -80,8 +81,9 @@ def ask(generation: Generation) -> None:
         vectors, others = generation.nearest(targets, options).answers
         assert len(vectors.hits) == min(k, items)
         assert len(others.hits) == min(k, items - 1)
-        for hit in (*vectors.hits, *others.hits):
-            _hit(hit).SerializeToString()
+        response = search_pb2.SearchResponse()
+        _add_hits(response, [*vectors.hits, *others.hits])
+        response.SerializeToString()
 
 
 if __name__ == "__main__":

@@ -78,8 +78,9 @@ def expected(generation, queries, colour=None, left_out=None):
     for item in range(segment.item_numbers):
         if item == left_out or colour not in (None, dict(segment.attributes(item))["colour"]):
             continue
-        photos = sorted((float(far[row]), segment.photo_id(row)) for row in segment.rows_of(item))
-        found.append((photos[0][0], segment.item_id(item), photos))
+        rows = segment.rows_of(item)
+        photos = sorted(zip(far[rows].tolist(), segment.photo_ids(rows), strict=True))
+        found.append((photos[0][0], *segment.item_ids([item]), photos))
     return sorted(found)
 
 
@@ -145,7 +146,7 @@ def test_exact_answers_to_an_item_take_all_its_photos_and_leave_it_out(
 ):
     generation = generations[which]
     rows = np.asarray(generation.segments.rows_of(item))
-    item_id = generation.segments.item_id(item)
+    (item_id,) = generation.segments.item_ids([item])
     filters = {"colour": colour} if colour else {}
 
     asked = options(k, photos, recall=1.0, **filters)
@@ -253,7 +254,7 @@ def test_similarity_and_distance_are_two_faces_of_the_cosine(opened, forest_buil
     assert answer.hits[0].photos[0].similarity == pytest.approx(1.0)
     for hit in answer.hits:
         photo = hit.photos[0]
-        row = [generation.segments.photo_id(r) for r in range(1200)].index(photo.photo_id)
+        row = generation.segments.photo_ids(range(1200)).index(photo.photo_id)
         cosine = float(vector @ generation.segments.vectors[row])
         assert photo.similarity == pytest.approx(max(0.0, cosine), abs=1e-5)
         assert photo.distance == pytest.approx(np.sqrt(2 - 2 * cosine), abs=1e-3)
@@ -285,7 +286,7 @@ def test_every_item_is_found_by_its_id_whatever_its_letters(made, quick):
     segments = made(Source(vectors, photos, SPACE), quick(engine="exact")).segments
 
     for item_id in ids:
-        assert segments.item_id(segments.find_item(item_id)) == item_id
+        assert segments.item_ids([segments.find_item(item_id)]) == [item_id]
     for item_id in ("", "c", "\uffffx", "𝄞𝄞", "A"):
         assert segments.find_item(item_id) is None
     assert segments.find_items(["z", "gone", "a", "z"]).tolist() == sorted(

@@ -130,9 +130,9 @@ def with_things(generation):
     return generation, sorted(
         [
             Thing(
-                segment.item_id(item),
+                *segment.item_ids([item]),
                 [
-                    (segment.photo_id(r), segment.vectors[[r]][0].tolist())
+                    (*segment.photo_ids([r]), segment.vectors[[r]][0].tolist())
                     for r in segment.rows_of(item)
                 ],
                 dict(segment.attributes(item)),

@@ -36,7 +36,7 @@ def test_a_real_graph_passes_and_finds_what_is_nearest(tmp_path, count, width, t
     check_graph(path, width, count)
     graph = Graph(path, width, None)
     for row in (0, count // 2, count - 1):
-        assert row in graph.candidates(vectors[row], 10, 64)
+        assert row in graph.candidates(vectors[[row]], 10, 64)[0]
 
 
 def test_a_graph_over_equal_vectors_passes(tmp_path):
@@ -47,11 +47,11 @@ def test_looking_at_all_finds_what_a_comparison_finds(tmp_path):
     vectors = drawn(COUNT, WIDTH)
     graph = Graph(planted(tmp_path / "graph", vectors), WIDTH, None)
 
-    found = graph.candidates(vectors[5], COUNT + 50, 2**31 - 1)
+    (found,) = graph.candidates(vectors[[5]], COUNT + 50, 2**31 - 1)
 
     assert sorted(found.tolist()) == list(range(COUNT))
     nearest = np.argsort(np.linalg.norm(vectors - vectors[5], axis=1))[:10]
-    assert set(nearest.tolist()) <= set(graph.candidates(vectors[5], 30, 400).tolist())
+    assert set(nearest.tolist()) <= set(graph.candidates(vectors[[5]], 30, 400)[0].tolist())
 
 
 def test_one_thread_writes_the_same_bytes_each_time(tmp_path):
@@ -67,7 +67,7 @@ def test_eight_threads_find_what_one_finds_each_at_its_own_effort(tmp_path):
     asked = [(row, 5 + row % 40, 1 + row % 90) for row in range(3_000)]
 
     def found(row, count, effort):
-        return graph.candidates(vectors[row], count, effort).tolist()
+        return graph.candidates(vectors[[row]], count, effort)[0].tolist()
 
     expected = [found(*each) for each in asked]
     with ThreadPoolExecutor(8) as pool:
@@ -84,7 +84,7 @@ def test_a_graph_may_go_while_it_is_searched(tmp_path):
     def ask(row):
         if row % 50 == 0:
             serving[0] = Graph(path, WIDTH, None)
-        return row in serving[0].candidates(vectors[row], 10, 64)
+        return row in serving[0].candidates(vectors[[row]], 10, 64)[0]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, [*range(COUNT)] * 3))

@@ -152,7 +152,7 @@ def test_roots_in_another_order_are_those_of_threads_and_pass(forest):
     for order in ([1, 0, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1]):
         nodes[-TREES:] = np.array(nodes[-TREES:])[order]
         check_forest(forest, WIDTH, COUNT, TREES)
-        found = Forest(forest, WIDTH, None).candidates(drawn(COUNT, WIDTH)[7], 1, 1000)
+        (found,) = Forest(forest, WIDTH, None).candidates(drawn(COUNT, WIDTH)[[7]], 1, 1000)
         assert found.tolist() == [7]
 
 
