@@ -84,7 +84,7 @@ def test_a_night_ends_before_its_blobs_may_be_pruned(production):
 
 
 def test_what_is_done_by_hand_never_starts_by_itself(production):
-    by_hand = {"index-hold", "index-release", "index-rollback", "index-status"}
+    by_hand = {"fleet-status", "index-hold", "index-release", "index-rollback", "index-status"}
 
     for name in by_hand:
         spec = production.named("CronJob", name)["spec"]

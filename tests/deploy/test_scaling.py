@@ -73,7 +73,7 @@ def test_jobs_reach_what_they_call_and_replicas_are_reached(production):
 
     assert ports == {
         "nothing-else": set(),
-        "jobs": {53, 50051, 50062},
-        "embedder": {50051, 9151},
+        "jobs": {53, 50051, 50052, 50062, 9151, 9161},
+        "embedder": {50051, 50052, 9151},
         "search": {50061, 50062, 9161},
     }
