@@ -18,7 +18,7 @@ import yaml
 from tools.monitoring.clock import Clock
 from tools.monitoring.rules import groups
 
-SCRAPE_SECONDS = 0.5
+SCRAPE_SECONDS = 1.0
 READY_SECONDS = 60.0
 Series = tuple[Mapping[str, str], list[tuple[float, float]]]  # labels; times and values
 
@@ -111,7 +111,7 @@ def prometheus(folder: Path, clock: Clock) -> Iterator[Prometheus]:
 
 
 def _configuration() -> dict[str, Any]:
-    every = f"{SCRAPE_SECONDS * 1000:.0f}ms"
+    every = f"{SCRAPE_SECONDS:.0f}s"
     found_by = [{"files": ["targets.json"], "refresh_interval": "1s"}]
     return {
         "global": {"scrape_interval": every, "scrape_timeout": every},

@@ -18,7 +18,7 @@ from benchmarks.record import record, table
 from proofs.asked import without_data
 from proofs.prometheus import Prometheus, prometheus
 from proofs.replica import workplace
-from proofs.watch_faults import ALL_FAULTS, QUICK_FAULTS, Fault, begin
+from proofs.watch_faults import ALL_FAULTS, FIRST_MEMBERS, QUICK_FAULTS, Fault, begin
 from proofs.watched_fleet import Fleet, callers
 from tools.monitoring.clock import Clock
 
@@ -79,6 +79,8 @@ def watching(faults: tuple[Fault, ...]) -> Iterator[tuple[Watched, Fleet]]:
         stack.callback(fleet.close)
         begin(fleet)
         stack.enter_context(callers(fleet))
+        # Prometheus was there before anybody whom it could scrape.
+        _until(lambda: _is_well(watcher), "a fleet that is well", watcher)
         seen = Watched()
         for fault in faults:
             _watch(fault, fleet, seen)
@@ -99,6 +101,10 @@ def _watch(fault: Fault, fleet: Fleet, seen: Watched) -> None:
         seen.wrong.append(f"{fault.name}: expected {_said(fault.fires)}, got {_said(unexpected)}")
     seen.rows.append((fault.name, _said(fired - lingering), round(fired_after, 1)))
     seen.moments.append((began, time.time(), fault.name))
+
+
+def _is_well(watcher: Prometheus) -> bool:
+    return len(watcher.query("up == 1")) == FIRST_MEMBERS and not watcher.firing()
 
 
 def _ended(firing: Alerts, before: Alerts) -> bool:

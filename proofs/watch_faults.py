@@ -30,6 +30,7 @@ from search_service.manifest import (
 
 OTHER_SPACE = "b" * 64
 BROKEN = "broken"
+FIRST_MEMBERS = 4
 LONG_AGO = timedelta(days=3)
 
 
@@ -54,7 +55,7 @@ def begin(fleet: Fleet) -> None:
     for seed in range(3):
         build_of("forest", fleet.folder / f"build-{seed}", seed=seed)
     publish(fleet.store, INDEX, fleet.folder / "build-0")
-    for number in range(2):
+    for number in range(FIRST_MEMBERS // 2):
         fleet.start_embedder(f"embedder-{number}", Orders())
         fleet.start_search(f"search-{number}")
 
@@ -211,7 +212,7 @@ def _nobody_embeds(fleet: Fleet) -> Iterator[None]:
     fleet.remove(*gone)
     yield
     for name in gone:
-        fleet.start_embedder(name, Orders())
+        fleet.start_embedder(f"{name}-new", Orders())
 
 
 def _name_current(fleet: Fleet, index: str, number: int, sha256: str) -> None:

@@ -1,6 +1,7 @@
 """The dashboards' panels, drawn by us from a Prometheus' data: what Grafana would show, roughly."""
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from PIL import Image
 
 from proofs.asked import resolved
@@ -20,18 +21,21 @@ from tools.monitoring.operators import operators
 from tools.monitoring.owners import owners
 from tools.monitoring.panel import Dashboard, Panel, Unit
 
+Line = list[tuple[float, float]]  # times and values
+Moments = Sequence[tuple[float, float, str]]  # from, to, what was done
+
 _ACROSS, _POINTS = 3, 300
 _WIDE, _HIGH, _DPI = 15.0, 2.5, 72  # inches, a panel's height
 _LINES = 6  # in a legend
 _LONG = 34  # letters of a name
 _COLOURS = 64
 _GREY, _BAND = "#5f6b7a", "#eef2f6"
+_SAID = 14  # lines of a panel of numbers, in two columns
+_TIMES = (("d", 86400), ("h", 3600), ("min", 60))
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
-def draw(
-    watcher: Prometheus, clock: Clock, moments: Sequence[tuple[float, float, str]], folder: Path
-) -> None:
+def draw(watcher: Prometheus, clock: Clock, moments: Moments, folder: Path) -> None:
     """A PNG for each dashboard. moments: what was done from when to when."""
     folder.mkdir(parents=True, exist_ok=True)
     for dashboard in (owners(), operators()):
@@ -43,7 +47,7 @@ def _drawn(
     dashboard: Dashboard,
     watcher: Prometheus,
     clock: Clock,
-    moments: Sequence[tuple[float, float, str]],
+    moments: Moments,
 ) -> Any:
     heights = [height for row in dashboard.rows for height in _heights(len(row.panels))]
     figure = plt.figure(figsize=(_WIDE, _HIGH * sum(heights)), layout="constrained")
@@ -84,10 +88,10 @@ def _panel(
     panel: Panel,
     watcher: Prometheus,
     clock: Clock,
-    moments: Sequence[tuple[float, float, str]],
+    moments: Moments,
 ) -> None:
     start, end = moments[0][0], moments[-1][1]
-    step = max(0.5, (end - start) / _POINTS)
+    step = _step(moments)
     lines = [
         (_named(query.legend, labels), values)
         for query in panel.queries
@@ -105,28 +109,19 @@ def _panel(
 def _curves(
     axes: Any,
     panel: Panel,
-    lines: list[tuple[str, list[tuple[float, float]]]],
-    moments: Sequence[tuple[float, float, str]],
+    lines: list[tuple[str, Line]],
+    moments: Moments,
 ) -> None:
     start, end = moments[0][0], moments[-1][1]
     for begun, ended, _ in moments[::2]:
         axes.axvspan((begun - start) / 60, (ended - start) / 60, color=_BAND, lw=0, zorder=0)
     for name, values in lines:
-        at = [(moment - start) / 60 for moment, _ in values]
         short = len(values) < _POINTS / 50  # a line of a few points would be lost
-        axes.plot(
-            at, [each for _, each in values], lw=1.1, marker="." if short else None, label=name
-        )
+        at, heights = zip(*_with_gaps(values, 3 * _step(moments)), strict=True)
+        minutes = [(moment - start) / 60 for moment in at]
+        axes.plot(minutes, heights, lw=1.1, marker="." if short else None, label=name)
     axes.set_xlim(0, (end - start) / 60)
-    axes.margins(y=0.12)
-    low, high = axes.get_ylim()
-    if panel.least is not None:
-        # Where all is zero, the zero belongs at the bottom.
-        top = max((each for _, values in lines for _, each in values), default=0.0)
-        axes.set_ylim(panel.least, high if top > panel.least else panel.least + 1)
-    if panel.most is not None and high > panel.most:
-        axes.set_ylim(top=panel.most + 0.04 * (panel.most - min(low, panel.most - 1e-3)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, panel.unit)))
+    _scale(axes, panel, [each for _, values in lines for _, each in values])
     axes.tick_params(labelsize=7, colors=_GREY, length=2)
     axes.grid(axis="y", color="#dfe4ea", lw=0.6)
     axes.spines[:].set_visible(False)
@@ -145,13 +140,48 @@ def _curves(
     )
 
 
+def _step(moments: Moments) -> float:
+    return max(1.0, (moments[-1][1] - moments[0][0]) / _POINTS)
+
+
+def _with_gaps(values: Line, longest: float) -> Line:
+    """Where there was nothing for longer than that, nothing is drawn."""
+    drawn: Line = []
+    for at, value in values:
+        if drawn and at - drawn[-1][0] > longest:
+            drawn.append((at, math.nan))
+        drawn.append((at, value))
+    return drawn
+
+
+def _scale(axes: Any, panel: Panel, values: list[float]) -> None:
+    known = [value for value in values if math.isfinite(value)] or [0.0]
+    low, high = min(known), max(known)
+    margin = 0.1 * (high - (low if panel.least is None else panel.least))
+    bottom = low - margin if panel.least is None else panel.least
+    top = high + margin
+    if panel.most is not None and high > 0.9 * panel.most:
+        bottom, top = min(bottom, 0.9 * panel.most), panel.most * 1.005
+    # Where all is zero, the zero belongs at the bottom.
+    axes.set_ylim(bottom, top if top > bottom else bottom + 1)
+    if panel.unit is Unit.SECONDS:
+        size = next((size for _, size in _TIMES if top >= 2 * size), None)
+        if size:
+            axes.yaxis.set_major_locator(MultipleLocator(size * math.ceil(top / size / 6)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, panel.unit)))
+
+
 def _said(axes: Any, lines: list[str]) -> None:
     axes.axis("off")
-    for place, line in enumerate(lines[:7]):
-        axes.text(0, 0.86 - 0.14 * place, line, fontsize=9, transform=axes.transAxes)
+    for place, line in enumerate(lines[:_SAID]):
+        column, height = divmod(place, _SAID // 2)
+        at = (0.56 * column, 0.86 - 0.14 * height)
+        axes.text(
+            *at, line, fontsize=9 if len(lines) <= _SAID // 2 else 7, transform=axes.transAxes
+        )
 
 
-def _numbers(lines: list[tuple[str, list[tuple[float, float]]]], unit: Unit) -> list[str]:
+def _numbers(lines: list[tuple[str, Line]], unit: Unit) -> list[str]:
     """The last value of each line."""
     return [f"{_shown(values[-1][1], unit)}   {name}" for name, values in lines]
 
@@ -180,7 +210,7 @@ def _seconds(value: float) -> str:
         return "0"
     if abs(value) < 1:
         return f"{1000 * value:.3g} ms"
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
+    for name, size in _TIMES:
         if abs(value) >= 2 * size:
             return f"{value / size:.3g} {name}"
     return f"{value:.3g} s"

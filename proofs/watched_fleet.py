@@ -181,14 +181,14 @@ def _call(fleet: Fleet, stop: threading.Event, seed: int) -> None:
             embedding = _embed(channels, fleet, _photo(generator), turn)
             _search(channels, fleet, embedding, turn)
             fleet.answered += 1
-        except (grpc.RpcError, IndexError):
+        except (grpc.RpcError, ZeroDivisionError):  # nobody is there
             fleet.failed += 1
     channels.close()
 
 
 def _embed(channels: "_Channels", fleet: Fleet, photo: bytes, turn: int) -> Any:
     addresses = fleet.addresses(EMBEDDER)
-    stub = EmbedderServiceStub(channels.to(addresses[turn % len(addresses)] if addresses else ""))
+    stub = EmbedderServiceStub(channels.to(addresses[turn % len(addresses)]))
     priority = embedder_pb2.PRIORITY_BULK if turn % 5 == 0 else embedder_pb2.PRIORITY_ONLINE
     asked = embedder_pb2.EmbedRequest(images=[embedder_pb2.Image(content=photo)], priority=priority)
     return stub.Embed(asked, timeout=_DEADLINE_SECONDS).results[0].embeddings[0]
