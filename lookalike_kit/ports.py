@@ -90,6 +90,7 @@ class Ports:
             services,
             (*outermost, *self._around, *known, admitting),
             max_message_bytes=self._config.max_message_bytes,
+            connection_age_seconds=self._config.connection_age_seconds,
             credentials=credentials,
             described=self._config.reflection,
         )

@@ -61,6 +61,13 @@ class ServerConfig:
     max_message_bytes: int = setting(
         4 * MiB, minimum=1024, maximum=512 * MiB, doc="The largest request taken, in bytes."
     )
+    connection_age_seconds: float = setting(
+        60.0,
+        minimum=1,
+        maximum=86_400,
+        doc="After so long, give or take a tenth, a connection is ended in order and its client "
+        "makes another: only then does it look the name up again and find new replicas.",
+    )
     drain_seconds: float = setting(
         5.0,
         minimum=0,

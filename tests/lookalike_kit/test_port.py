@@ -1,5 +1,7 @@
 """What a port bounds, through a real server."""
 
+import queue
+
 import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
@@ -49,3 +51,24 @@ def test_a_connection_carries_100_calls_and_the_next_one_waits(serve, gate):
     gate.opened.set()
 
     assert [call.result() for call in [*held, beyond]] == [HELLO] * (MAX_STREAMS + 1)
+
+
+def test_many_more_calls_than_a_connection_carries_are_all_answered(serve):
+    served = serve(echo, threads=MAX_STREAMS, max_waiting=MAX_STREAMS)
+
+    answers = [served.say.future(HELLO, timeout=60) for _ in range(2_000)]
+
+    assert [call.result() for call in answers] == [HELLO] * len(answers)
+
+
+def test_a_connection_ends_at_its_age_and_calls_go_on_over_the_next(serve):
+    served = serve(echo, connection_age_seconds=1)
+    states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+    served.channel.subscribe(states.put)
+
+    assert served.say(HELLO, timeout=20) == HELLO
+    while states.get(timeout=60) is not grpc.ChannelConnectivity.READY:
+        pass
+    assert states.get(timeout=60) is grpc.ChannelConnectivity.IDLE
+
+    assert served.say(HELLO, timeout=20) == HELLO
