@@ -32,9 +32,9 @@ from lookalike_kit.refusals import Refuser
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# A message that comes with its call is read in microseconds, so that these are slow senders'. Each
-# may hold a message of the most bytes.
-MAX_READING = 64
+# More than the 100 calls that a connection may carry, which may all come at once: with 64, 10 to 44
+# of 6,000 calls, 100 at once, were cancelled. Each may hold a message of the most bytes.
+MAX_READING = 128
 
 
 class Observer(Protocol):

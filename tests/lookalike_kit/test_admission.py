@@ -151,14 +151,20 @@ def test_senders_that_never_end_take_no_place_from_others(serve):
         endless.wait(30)
         yield HELLO
 
-    slow = served.channel.stream_unary(
-        "/test.v1.EchoService/Say",
-        request_serializer=StringValue.SerializeToString,
-        response_deserializer=StringValue.FromString,
+    another = grpc.insecure_channel(
+        served.addresses.address, [("grpc.use_local_subchannel_pool", 1)]
     )
+    slow = [
+        channel.stream_unary(
+            "/test.v1.EchoService/Say",
+            request_serializer=StringValue.SerializeToString,
+            response_deserializer=StringValue.FromString,
+        )
+        for channel in (served.channel, another)  # a connection carries 100
+    ]
     held = []
     while len(held) < MAX_READING:
-        held.append(slow.future(body(), timeout=30))
+        held.append(slow[len(held) % 2].future(body(), timeout=30))
         until(lambda: served.metric("lookalike_reading_calls") == len(held))
 
     assert served.say(HELLO, timeout=20) == HELLO
@@ -169,6 +175,7 @@ def test_senders_that_never_end_take_no_place_from_others(serve):
     assert codes[1:].count(grpc.StatusCode.CANCELLED) <= 1
     assert codes[0] is grpc.StatusCode.CANCELLED
     assert served.metric("lookalike_admission_cut_off_total") >= 1
+    another.close()
 
 
 def test_a_call_without_a_message_is_the_callers_fault(serve):
