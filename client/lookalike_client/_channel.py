@@ -88,7 +88,7 @@ def _options() -> list[tuple[str, str | int]]:
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # A name is looked up again when a connection ends, within 2 s: by then every pod known may
-        # have been replaced. Under quick rolling restarts of two pods, 5 s failed 224 of 1,808 calls.
+        # have been replaced. When two pods were replaced quickly, 5 s failed 224 of 1,808 calls.
         ("grpc.dns_min_time_between_resolutions_ms", 2_000),
         # The services are neighbours in a private network: a proxy for the web is not on the way.
         ("grpc.enable_http_proxy", 0),
