@@ -12,6 +12,7 @@ from embedder_service.judging.contestants import Contestant
 from embedder_service.judging.ranking import DEPTH, Labels, orders
 from embedder_service.judging.retrieval import RANKS, misses_by_chance
 from embedder_service.judging.trial import LABELS, Trial
+from embedder_service.training.data import Photo
 
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -42,7 +43,9 @@ class Items:
         """`places` are those of some queries among the trial's."""
         self._trial, self._places = trial, places
         photos = [trial.photos[row] for row in trial.gallery]
-        by_name = {photo.item_id: photo for photo in reversed(photos)}
+        by_name: dict[str, Photo] = {}
+        for photo in photos:
+            by_name.setdefault(photo.item_id, photo)
         self._numbers = {name: number for number, name in enumerate(by_name)}
         self._of_gallery = np.array([self._numbers[photo.item_id] for photo in photos], np.int64)
         self.rows = trial.queries[places]
