@@ -80,7 +80,7 @@ def _options() -> list[tuple[str, str | int]]:
         ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
         ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER_BYTES),
         # A replica whose machine vanished is noticed 10 s after the first unanswered byte, by TCP's
-        # own timer, which this switches on. The services allow a ping every 10 s.
+        # own timer, which this switches on. The services allow any number of pings.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         # A restarted replica is found again within 2 s; gRPC's own back-off grows to 120 s.

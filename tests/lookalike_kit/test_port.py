@@ -1,13 +1,19 @@
 """What a port bounds, through a real server."""
 
 import queue
+import socket
 
 import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 HELLO = StringValue(value="hello")
 MAX_STREAMS = 100
+# HTTP/2: a client's preface and settings, a ping, the answer to one.
+OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+PING = bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + b"are you?"
+PONG = bytes([0, 0, 8, 6, 1, 0, 0, 0, 0]) + b"are you?"
 
 
 def echo(request: StringValue, _: grpc.ServicerContext) -> StringValue:
@@ -72,3 +78,36 @@ def test_a_connection_ends_at_its_age_and_calls_go_on_over_the_next(serve):
     assert states.get(timeout=60) is grpc.ChannelConnectivity.IDLE
 
     assert served.say(HELLO, timeout=20) == HELLO
+
+
+def test_a_client_may_ask_again_and_again_whether_we_are_there(serve):
+    served = serve(echo)
+    host, _, port = served.addresses.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(OPENING + PING * 1000)
+        answered = b""
+        while answered.count(PONG) < 1000:
+            received = connection.recv(1 << 16)
+            assert received
+            answered += received
+
+    assert served.say(HELLO, timeout=20) == HELLO
+
+
+def test_nothing_is_described_unless_asked_for(serve):
+    served = serve(echo)
+
+    for channel in (served.channel, served.admin):
+        asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        with pytest.raises(grpc.RpcError) as error:
+            list(stub.ServerReflectionInfo(asked, timeout=20))
+        assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_admin_calls_are_not_taken_where_calls_are_nor_the_other_way_round(serve):
+    served = serve(echo)
+
+    for channel, service in ((served.channel, "AdminService"), (served.admin, "EchoService")):
+        error = refused(channel.unary_unary(f"/test.v1.{service}/Say"), b"")
+        assert error.code() is grpc.StatusCode.UNIMPLEMENTED
