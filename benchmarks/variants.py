@@ -7,6 +7,7 @@ them. Making one takes seconds where a build takes a minute.
 """
 
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from search_service.engines.forest import ROW_BYTES
 from search_service.golden import GoldenQueries
 from search_service.manifest import Draft, decode, encode
 
-_CHUNK = 32_768
+_CHUNK = 4_096
+# As the store does: larger pieces hold up other processes.
+_WRITTEN = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,17 @@ def photo_id(row: int, number: int) -> str:
 
 def _write_vectors(original: Original, order: Rows, out: Path) -> None:
     vectors = np.load(original.folder / "vectors", mmap_mode="r")
-    taken = np.lib.format.open_memmap(out / "vectors", "w+", np.float32, vectors.shape)
-    for at in range(0, len(order), _CHUNK):
-        taken[at : at + _CHUNK] = vectors[order[at : at + _CHUNK]]
+    header = {"descr": "<f4", "fortran_order": False, "shape": vectors.shape}
+    with (out / "vectors").open("wb", buffering=0) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for at in range(0, len(order), _CHUNK):
+            _put(file, vectors[order[at : at + _CHUNK]])
+
+
+def _put(file: FileIO, array: np.ndarray) -> None:
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for at in range(0, len(data), _WRITTEN):
+        file.write(data[at : at + _WRITTEN])
 
 
 def _write_forest(
@@ -93,7 +104,8 @@ def _write_forest(
     for at in range(0, len(mirrored), _CHUNK):
         some = mirrored[at : at + _CHUNK]
         numbers[some, 4:] *= mirror
-    nodes.tofile(out / "forest")
+    with (out / "forest").open("wb", buffering=0) as file:
+        _put(file, nodes)
 
 
 def _write_golden(original: Original, places: Rows, out: Path) -> None:

@@ -6,7 +6,7 @@ maps it; reading it for that also warms the page cache, with the GIL released.
 
 import hashlib
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -55,12 +55,26 @@ class Cache:
 
     def fetch(self, store: Store, manifest: Manifest) -> None:
         """Brings and verifies the manifest's blobs. FormatError, FileNotFoundError, OSError."""
-        for blob in manifest.blobs().values():
-            if blob.sha256 in self._verified and self._has(blob):
-                continue
-            if not self._is_whole(blob):
-                store.fetch(blob, self.folder / blob.sha256)
-            self._verified.add(blob.sha256)
+        for blob in self.unverified(manifest):
+            self.bring(store, blob)
+
+    def unverified(self, manifest: Manifest) -> list[Blob]:
+        """What is missing, or was there before this process and may be damaged."""
+        return [
+            blob
+            for blob in manifest.blobs().values()
+            if blob.sha256 not in self._verified or not self._has(blob)
+        ]
+
+    def bring(self, store: Store, blob: Blob) -> None:
+        """Fetches a blob unless it is here and whole."""
+        if not self._is_whole(blob):
+            store.fetch(blob, self.folder / blob.sha256)
+        self.trust([blob])
+
+    def trust(self, blobs: Iterable[Blob]) -> None:
+        """These are here and whole."""
+        self._verified.update(blob.sha256 for blob in blobs)
 
     def manifest(self, sha256: str) -> bytes | None:
         return self._files.read_or_none(f"manifests/{sha256}")

@@ -1,11 +1,9 @@
 """Looks at a generation's files before they are mapped, in a process of its own.
 
 `python -m search_service.check MANIFEST BLOBS [SKIPPED...]` exits 0 if they are what the manifest
-says, else prints one JSON line with the reason and exits 1. A file that crashes or hangs it crashes
-nobody.
+says, else prints one JSON line with the reason and exits 1.
 """
 
-import json
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib.format import open_memmap
 
+from search_service.apart import refuse
 from search_service.engines.graph_file import check_graph
 from search_service.engines.structure import check_forest
 from search_service.golden import GoldenQueries
@@ -195,16 +194,11 @@ def main(manifest_path: str, folder: str, *skipped: str) -> int:
         manifest = decode(Path(manifest_path).read_bytes(), Manifest, "manifest")
         check(manifest, Path(folder), skipped)
     except FormatError as error:
-        return _refuse(str(error))
+        return refuse("bad_structure", str(error))
     except Exception as error:  # noqa: BLE001
         # Damage that a library says in its own way.
-        return _refuse(f"files: expected readable ones, got {error!r}")
+        return refuse("bad_structure", f"files: expected readable ones, got {error!r}")
     return 0
-
-
-def _refuse(message: str) -> int:
-    sys.stdout.write(json.dumps({"message": message}) + "\n")
-    return 1
 
 
 if __name__ == "__main__":

@@ -4,10 +4,6 @@ Whatever is wrong with it ends here, as a RefusedError with a word for metrics a
 people; nothing of it has come near a query yet.
 """
 
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakSet
@@ -15,6 +11,7 @@ from weakref import WeakSet
 import numpy as np
 
 from lookalike_kit.memory import available_memory_bytes
+from search_service.apart import RefusedError, run_apart
 from search_service.cache import Cache
 from search_service.engines.opening import EngineMissing, check_installed
 from search_service.generation import Generation
@@ -34,17 +31,6 @@ from search_service.store import Store
 
 # Room that is left alone: a disk filled to the last byte fails others, too.
 _DISK_MARGIN_BYTES = 64 << 20
-_CHECK_SECONDS = 300
-
-
-class RefusedError(Exception):
-    """Why a generation does not come into service; `passing` if the reason may go away."""
-
-    def __init__(self, reason: str, message: str, *, passing: bool = False) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.passing = passing
 
 
 class Intake:
@@ -63,14 +49,7 @@ class Intake:
         _check_engines(manifest)
         self._check_budget(manifest)
         self._check_room(manifest)
-        try:
-            self._cache.fetch(self._store, manifest)
-        except FormatError as error:
-            raise RefusedError("hash_mismatch", str(error)) from None
-        except FileNotFoundError as error:
-            raise RefusedError("blob_missing", f"blob: got {error}", passing=True) from None
-        except OSError as error:
-            raise RefusedError("blob_unreadable", f"blob: got {error}", passing=True) from None
+        self._fetch(manifest)
         known = self._known(manifest)
         passed = entry.manifest_sha256 in self._passed
         if not passed:
@@ -152,34 +131,15 @@ class Intake:
                 passing=True,
             )
 
+    def _fetch(self, manifest: Manifest) -> None:
+        if blobs := self._cache.unverified(manifest):
+            named = [f"{blob.sha256}:{blob.bytes}" for blob in blobs]
+            run_apart("fetch", str(self._store.root), str(self._cache.folder.parent), *named)
+            self._cache.trust(blobs)
+
     def _check_files(self, manifest_path: Path, known: Sequence[Segment]) -> None:
         skipped = [digest(encode(segment)) for segment in known]
-        command = [sys.executable, "-m", "search_service.check"]
-        try:
-            child = subprocess.run(
-                [*command, str(manifest_path), str(self._cache.folder), *skipped],
-                capture_output=True,
-                text=True,
-                timeout=_CHECK_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise RefusedError(
-                "check_hung", f"files: expected a check within {_CHECK_SECONDS} s"
-            ) from None
-        if child.returncode == 0:
-            return
-        try:
-            message = json.loads(child.stdout)["message"]
-        except (ValueError, KeyError, TypeError):
-            last = child.stderr.strip().splitlines()[-1:] or ["nothing"]
-            raise RefusedError(
-                "check_crashed",
-                f"files: expected a check to end, got exit {child.returncode}: {last[0]}",
-                # No file does that: the kernel does where memory is short, or a person.
-                passing=child.returncode == -signal.SIGKILL,
-            ) from None
-        raise RefusedError("bad_structure", message)
+        run_apart("check", str(manifest_path), str(self._cache.folder), *skipped)
 
     def _ask_golden(self, part: MappedSegment, dimension: int) -> None:
         about = part.about

@@ -15,10 +15,11 @@ from time import monotonic
 
 from lookalike_kit import logs
 from lookalike_kit.errors import InvalidField
+from search_service.apart import RefusedError
 from search_service.cache import Cache
 from search_service.catalog import Catalog
 from search_service.generation import Generation
-from search_service.intake import Intake, RefusedError
+from search_service.intake import Intake
 from search_service.manifest import (
     NAME,
     SCHEMA,

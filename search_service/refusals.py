@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from lookalike_kit import logs
-from search_service.intake import RefusedError
+from search_service.apart import RefusedError
 from search_service.metrics import SearchMetrics
 
 _log = logs.get(__name__)
