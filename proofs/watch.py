@@ -18,8 +18,9 @@ from benchmarks.record import record, table
 from proofs.asked import without_data
 from proofs.prometheus import Prometheus, prometheus
 from proofs.replica import workplace
+from proofs.watch_callers import callers
 from proofs.watch_faults import ALL_FAULTS, FIRST_MEMBERS, QUICK_FAULTS, Fault, begin
-from proofs.watched_fleet import Fleet, callers
+from proofs.watched_fleet import Fleet
 from tools.monitoring.clock import Clock
 
 CLOCK = Clock(pace=60, patience=10)

@@ -12,7 +12,7 @@ from proofs.certificates import certificate
 from proofs.prometheus import SCRAPE_SECONDS
 from proofs.scenes import INDEX
 from proofs.watched_embedder import Orders
-from proofs.watched_fleet import EMBEDDER, Fleet
+from proofs.watched_fleet import EMBEDDER, NEXT_EMBEDDER, Fleet
 from search_service.build import publish, release
 from search_service.build.publish import read_current
 from search_service.manifest import (
@@ -188,6 +188,15 @@ def _another_space(fleet: Fleet) -> Iterator[None]:
 
 
 @contextmanager
+def _next_model(fleet: Fleet) -> Iterator[None]:
+    """docs/upgrading.md: beside the one that serves, until its index is published."""
+    orders = Orders(space_id=OTHER_SPACE)
+    fleet.start_embedder("next-0", orders, NEXT_EMBEDDER, is_asked=False)
+    yield
+    fleet.remove("next-0")
+
+
+@contextmanager
 def _drifted(fleet: Fleet) -> Iterator[None]:
     fleet.start_embedder("embedder-3", Orders(golden_cosine=0.9985), is_asked=False)
     yield
@@ -249,6 +258,7 @@ ALL_FAULTS = (
     Fault("a pin three days old", _tickets("PinTooLong"), _pinned),
     Fault("a replica is killed", _tickets("ReplicaDown"), _replica_down),
     Fault("an embedder of another space", {("SpacesMismatched", "page")}, _another_space),
+    Fault("the next model's embedder beside", set(), _next_model, look_seconds=8),
     Fault("golden photos at 0.9985", _tickets("CanaryDrift"), _drifted),
     Fault("a certificate ends soon", _tickets("CertificateExpiring"), _expiring),
     Fault(
