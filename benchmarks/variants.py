@@ -80,7 +80,7 @@ def _write_vectors(original: Original, order: Rows, out: Path) -> None:
 def _put(file: FileIO, array: np.ndarray) -> None:
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     for at in range(0, len(data), _WRITTEN):
-        file.write(data[at : at + _WRITTEN])
+        file.write(data[at : at + _WRITTEN].data)
 
 
 def _write_forest(
