@@ -4,7 +4,7 @@ Each sentence is said once, whichever replicas it comes from.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from lookalike_cli.printing import age
 from lookalike_cli.status_line import Line
@@ -12,6 +12,7 @@ from lookalike_cli.status_line import Line
 # As the alert CanaryDrift: an embedder that differs from its golden photos by more than this.
 LEAST_GOLDEN_COSINE = 0.999
 REFUSED_SHOWN = 3
+LATELY = timedelta(days=1)
 
 
 def troubles(lines: Sequence[Line]) -> list[str]:
@@ -21,6 +22,7 @@ def troubles(lines: Sequence[Line]) -> list[str]:
         *_spaces(lines),
         *_without_current(lines),
         *_refused(lines),
+        *_unserved(lines),
         *_split(lines),
         *_holds(lines),
         *_pins(lines),
@@ -62,11 +64,28 @@ def _without_current(lines: Sequence[Line]) -> Iterator[str]:
 
 def _refused(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
-        for each in line.state.refused[:REFUSED_SHOWN]:
+        lately = [each for each in line.state.refused if _now() - each.time < LATELY]
+        for each in lately[:REFUSED_SHOWN]:
             yield (
                 f"{line.service} {line.address}: refused {each.index} {each.generation} "
                 f"{age(each.time)} ago: {each.reason}: {each.message}"
             )
+
+
+def _unserved(lines: Sequence[Line]) -> Iterator[str]:
+    """A publish that did not get through leaves its generation in the store."""
+    served: dict[str, int] = {}
+    for line in lines:
+        for each in line.state.serving:
+            served[each.index] = max(served.get(each.index, 0), each.generation)
+    for line in lines:
+        for stored in line.state.stored:
+            newest = served.get(stored.index, 0)
+            if 0 < newest < stored.newest and stored.held_since is None:
+                yield (
+                    f"{stored.index}: generation {stored.newest} is in the store, {newest} the "
+                    "newest that is served, and no hold says why"
+                )
 
 
 def _split(lines: Sequence[Line]) -> Iterator[str]:
@@ -80,7 +99,8 @@ def _split(lines: Sequence[Line]) -> Iterator[str]:
         if len(numbers) > 1:
             counts = ", ".join(f"{number} on {count}" for number, count in sorted(numbers.items()))
             yield f"{index}: the replicas serve different generations: {counts}"
-    if any(not each.is_current for line in lines for each in line.state.serving):
+    serving = [each for line in lines for each in line.state.serving]
+    if any(not each.is_current and not each.is_pinned for each in serving):
         yield "* CURRENT names another generation: it is being loaded, or was refused"
 
 
@@ -118,6 +138,10 @@ def _failed(lines: Sequence[Line]) -> Iterator[str]:
                     f"{line.service} {line.address}: {each.internal_errors:,} calls of "
                     f"{each.index} {each.generation} ended INTERNAL"
                 )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _minute(moment: datetime) -> str:

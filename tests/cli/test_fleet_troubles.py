@@ -38,7 +38,7 @@ def test_replicas_that_differ_are_counted_and_a_pinned_one_does_not_differ():
         line(serving=[serving(13, is_current=False)]),
         line(serving=[serving(14)]),
         line(serving=[serving(14)]),
-        line(serving=[serving(9, is_pinned=True)]),
+        line(serving=[serving(9, is_pinned=True, is_current=False)]),
     ]
 
     assert troubles(fleet) == [
@@ -71,6 +71,23 @@ def test_refusals_pins_drift_and_faults_name_their_replica():
         "embedder e:1: its vectors differ from the model's golden ones: cosine 0.9800",
         "search s:1: 1,200 calls of dresses 13 ended INTERNAL",
     ]
+
+
+def test_a_generation_that_nobody_serves_is_named_unless_a_hold_says_why():
+    left = Stored("dresses", 15, True)
+    held = Stored("dresses", 15, True, SINCE, "lost the shoes")
+
+    [said] = troubles([line(serving=[serving(14)], stored=[left])])
+    assert said == (
+        "dresses: generation 15 is in the store, 14 the newest that is served, and no hold says why"
+    )
+    assert "15" not in str(troubles([line(serving=[serving(14)], stored=[held])]))
+
+
+def test_a_refusal_of_the_day_before_is_no_news():
+    old = Refused("dresses", 14, "golden_failed", "recall 0.4", SINCE - timedelta(days=9))
+
+    assert troubles([line(serving=[serving(15)], refused=[old])]) == []
 
 
 def test_a_store_where_nothing_was_ever_published_is_no_trouble():

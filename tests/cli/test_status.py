@@ -14,10 +14,10 @@ SPACE = "5" * 64  # the stand-in embedder's
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """An index of two generations, the first of which CURRENT names."""
+    """An index of two generations."""
     import pyarrow as pa
 
-    from search_service.build import BuildOptions, Source, build, publish, roll_back
+    from search_service.build import BuildOptions, Source, build, publish
     from search_service.store import Store
 
     folder: Path = tmp_path_factory.mktemp("status")
@@ -30,7 +30,6 @@ def store(tmp_path_factory):
     store = Store(folder / "store")
     for _ in range(2):
         publish(store, "dresses", folder / "built")
-    roll_back(store, "dresses", to=1)
     return store
 
 
@@ -70,7 +69,7 @@ def test_every_replica_of_both_services_is_on_one_screen(lookalike_command, repl
     _, first, second, *said = result.output.splitlines()
     assert words(first)[:4] == ["embedder", embedder.address, "ready", SPACE[:8]]
     assert "0 images" in first
-    assert words(second)[:5] == ["search", replica.address, "ready", "dresses", "1"]
+    assert words(second)[:5] == ["search", replica.address, "ready", "dresses", "2"]
     assert SPACE[:8] in second
     assert "0 calls" in second
     assert said == []
@@ -85,7 +84,7 @@ def test_json_has_every_replica(lookalike_command, replica, printed):
     told = printed(result)
     assert [one["address"] for one in told["replicas"]] == [replica.address] * 2
     [serving] = told["replicas"][0]["state"]["serving"]
-    assert (serving["index"], serving["generation"], serving["items"]) == ("dresses", 1, 40)
+    assert (serving["index"], serving["generation"], serving["items"]) == ("dresses", 2, 40)
     assert serving["live_recall"] is None
     [stored] = told["replicas"][0]["state"]["stored"]
     assert (stored["newest"], stored["has_current"]) == (2, True)
