@@ -3,7 +3,7 @@
 Each sentence is said once, whichever replicas it comes from.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from lookalike_cli.printing import age
@@ -74,18 +74,24 @@ def _refused(lines: Sequence[Line]) -> Iterator[str]:
 
 def _unserved(lines: Sequence[Line]) -> Iterator[str]:
     """A publish that did not get through leaves its generation in the store."""
-    served: dict[str, int] = {}
-    for line in lines:
-        for each in line.state.serving:
-            served[each.index] = max(served.get(each.index, 0), each.generation)
-    for line in lines:
-        for stored in line.state.stored:
-            newest = served.get(stored.index, 0)
-            if 0 < newest < stored.newest and stored.held_since is None:
-                yield (
-                    f"{stored.index}: generation {stored.newest} is in the store, {newest} the "
-                    "newest that is served, and no hold says why"
-                )
+    stored = [each for line in lines for each in line.state.stored]
+    refused = {(each.index, each.generation) for line in lines for each in line.state.refused}
+    held = {each.index for each in stored if each.held_since is not None}
+    newest_served = _most(
+        (each.index, each.generation) for line in lines for each in line.state.serving
+    )
+    for index, newest in _most((each.index, each.newest) for each in stored).items():
+        served = newest_served.get(index, 0)
+        if 0 < served < newest and index not in held and (index, newest) not in refused:
+            yield (
+                f"{index}: generation {newest} is in the store, {served} the newest that is "
+                "served, and no hold says why"
+            )
+
+
+def _most(numbers: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The highest number of each index, by name."""
+    return dict(sorted(numbers))
 
 
 def _split(lines: Sequence[Line]) -> Iterator[str]:
