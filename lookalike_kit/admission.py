@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -22,11 +21,11 @@ from lookalike_kit import calls
 from lookalike_kit.errors import (
     RETRY_AFTER_SECONDS,
     CallerGone,
-    Expired,
     InvalidField,
     Overloaded,
 )
 from lookalike_kit.interceptors import Behaviour, Continuation, Handler
+from lookalike_kit.places import Places
 from lookalike_kit.refusals import Refuser
 
 P = ParamSpec("P")
@@ -59,13 +58,11 @@ class AdmissionPool(ThreadPoolExecutor):
     def __init__(self, running: int, max_waiting: int, observer: Observer) -> None:
         super().__init__(running + max_waiting + MAX_READING, thread_name_prefix="call")
         self.limit = running + max_waiting
-        self._max_waiting = max_waiting
+        self._places = Places(running, max_waiting)
         self._observer = observer
         self._lock = threading.Lock()
         self._calls = 0
         self._reading: dict[int, grpc.ServicerContext] = {}  # by thread, as they began
-        self._free = running
-        self._waiting: deque[threading.Lock] = deque()
         self._here = threading.local()
 
     @property
@@ -109,26 +106,23 @@ class AdmissionPool(ThreadPoolExecutor):
                 del self._reading[me]
 
     def enter(self, context: grpc.ServicerContext) -> None:
-        """Takes a place, in the order of coming; `leave` gives it back.
+        """Takes a place for the caller (calls.caller); `leave` gives it back.
 
         Raises Overloaded at once where as many as may are waiting, CallerGone.
         """
         began = time.perf_counter()
         left = context.time_remaining()
-        pressure = self._take(threading.TIMEOUT_MAX if left is None else left)
+        if not self._places.take(calls.caller(), threading.TIMEOUT_MAX if left is None else left):
+            raise self.overloaded()
         waited = self._here.waited + time.perf_counter() - began
         self._observer.waited(waited)
-        calls.admitted(round(waited * 1e6), pressure)
+        calls.admitted(round(waited * 1e6), self._places.pressure)
         if not context.is_active():
             self.leave()
             raise CallerGone("the caller is gone")
 
     def leave(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._free += 1
+        self._places.leave(calls.caller())
 
     def overloaded(self) -> Overloaded:
         """What a call is told that there is no room for."""
@@ -144,32 +138,6 @@ class AdmissionPool(ThreadPoolExecutor):
             return fn(*args, **kwargs)
         finally:
             self._count(-1)
-
-    def _take(self, seconds: float) -> float:
-        """The share of the places to wait in that others wait in, once there is room to run."""
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return 0.0
-            is_full = len(self._waiting) >= self._max_waiting
-            if not is_full:
-                mine = threading.Lock()
-                mine.acquire()
-                self._waiting.append(mine)
-        if is_full:
-            raise self.overloaded()
-        if not mine.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX)):
-            self._expire(mine)
-        return len(self._waiting) / self._max_waiting
-
-    def _expire(self, mine: threading.Lock) -> None:
-        with self._lock:
-            waited_in_vain = mine in self._waiting
-            if waited_in_vain:
-                self._waiting.remove(mine)
-        if not waited_in_vain:  # the place came in this very moment
-            self.leave()
-        raise Expired("the deadline passed while the call waited")
 
     def _count(self, change: int) -> None:
         with self._lock:
