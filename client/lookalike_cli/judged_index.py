@@ -30,6 +30,7 @@ from search_service.store import Store
 Vectors = npt.NDArray[np.float32]
 
 _INDEX = "judged"
+_PATIENCE_SECONDS = 120.0  # the machine may be busy; nobody waits for one of these answers
 
 
 class IndexProblem(Exception):
@@ -38,7 +39,7 @@ class IndexProblem(Exception):
 
 def over_an_address(address: str, index: str, model: Judged, stack: ExitStack) -> Ask:
     """A service that runs. Raises IndexProblem, at once rather than after the embedding."""
-    client = stack.enter_context(Client(search=address, deadline_seconds=30.0))
+    client = stack.enter_context(Client(search=address, deadline_seconds=_PATIENCE_SECONDS))
     _try(client, address, index, model)
     return lambda _trial, _judged: _asked(client, index, model, f"The index {index} at {address}")
 
@@ -46,7 +47,7 @@ def over_an_address(address: str, index: str, model: Judged, stack: ExitStack) -
 def over_a_store(store: Path, index: str, model: Judged, stack: ExitStack) -> Ask:
     """One started over a store. Raises IndexProblem, NotServing."""
     running = stack.enter_context(processes.search(store, _temporary(stack), drain_seconds=0))
-    client = stack.enter_context(Client(search=running.address, deadline_seconds=30.0))
+    client = stack.enter_context(Client(search=running.address, deadline_seconds=_PATIENCE_SECONDS))
     _try(client, str(store), index, model)
     return lambda _trial, _judged: _asked(client, index, model, f"The index {index} of {store}")
 
@@ -71,7 +72,7 @@ def over_its_own(model: Judged, stack: ExitStack, say: Callable[[str], None]) ->
             return None
         publish(Store(store), _INDEX, store / "built")
         running = stack.enter_context(processes.search(store, store / "cache", drain_seconds=0))
-        client = stack.enter_context(Client(search=running.address, deadline_seconds=30.0))
+        client = stack.enter_context(Client(search=running.address, deadline_seconds=_PATIENCE_SECONDS))
         return _asked(client, _INDEX, model, "An index built from these photos, asked over gRPC,")
 
     return ask

@@ -82,10 +82,9 @@ def test_figures_are_printed_and_the_page_lies_beside_its_json(evaluate, photos,
 
 def test_the_index_that_is_built_for_it_answers_as_exact_search_does(evaluate, photos, models):
     result = evaluate(photos, "--model", models[0], "--json")
-    facts = json.loads(result.stdout)
+    facts = _facts(result)
 
     *_, here, exact, through = facts["served"]["rows"]
-    assert result.exit_code == 0, result.output
     assert result.stderr == ""
     assert here["item"] == exact["item"] == through["item"]
     assert facts["served"]["agreement"] == 1
@@ -94,7 +93,7 @@ def test_the_index_that_is_built_for_it_answers_as_exact_search_does(evaluate, p
 
 def test_two_models_and_a_threshold_in_use(evaluate, photos, models):
     both = ("--model", models[0], "--model", models[1])
-    facts = json.loads(evaluate(photos, *both, "--threshold", 0.8, "--json").stdout)
+    facts = _facts(evaluate(photos, *both, "--threshold", 0.8, "--json"))
 
     assert [model["space_id"] for model in facts["models"]] == [each.name for each in models]
     (moved,) = facts["moved"]
@@ -104,7 +103,7 @@ def test_two_models_and_a_threshold_in_use(evaluate, photos, models):
 
 def test_each_photo_may_be_looked_for_among_all_others_or_a_sample(evaluate, photos, models):
     sampled = ("--queries", "each", "--most-queries", 5)
-    facts = json.loads(evaluate(photos, "--model", models[0], *sampled, "--json").stdout)
+    facts = _facts(evaluate(photos, "--model", models[0], *sampled, "--json"))
 
     assert (facts["about"]["kind"], facts["about"]["gallery"]) == ("each", 24)
     assert (facts["about"]["asked"], facts["about"]["queries"]) == (24, 5)
@@ -177,3 +176,8 @@ def test_a_service_with_another_models_vectors_is_refused(evaluate, photos, mode
     assert "got coats" in other_index.stderr
     assert "search: expected a service at 127.0.0.1:1, got none" in nobody.stderr
     assert "photos by" not in other_space.stderr  # told before the embedding
+
+
+def _facts(result: Result) -> dict:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
