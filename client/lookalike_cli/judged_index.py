@@ -39,7 +39,7 @@ class IndexProblem(Exception):
 
 def over_an_address(address: str, index: str, model: Judged, stack: ExitStack) -> Ask:
     """A service that runs. Raises IndexProblem, at once rather than after the embedding."""
-    client = stack.enter_context(Client(search=address, deadline_seconds=_PATIENCE_SECONDS))
+    client = _client(address, stack)
     _try(client, address, index, model)
     return lambda _trial, _judged: _asked(client, index, model, f"The index {index} at {address}")
 
@@ -47,7 +47,7 @@ def over_an_address(address: str, index: str, model: Judged, stack: ExitStack) -
 def over_a_store(store: Path, index: str, model: Judged, stack: ExitStack) -> Ask:
     """One started over a store. Raises IndexProblem, NotServing."""
     running = stack.enter_context(processes.search(store, _temporary(stack), drain_seconds=0))
-    client = stack.enter_context(Client(search=running.address, deadline_seconds=_PATIENCE_SECONDS))
+    client = _client(running.address, stack)
     _try(client, str(store), index, model)
     return lambda _trial, _judged: _asked(client, index, model, f"The index {index} of {store}")
 
@@ -72,10 +72,14 @@ def over_its_own(model: Judged, stack: ExitStack, say: Callable[[str], None]) ->
             return None
         publish(Store(store), _INDEX, store / "built")
         running = stack.enter_context(processes.search(store, store / "cache", drain_seconds=0))
-        client = stack.enter_context(Client(search=running.address, deadline_seconds=_PATIENCE_SECONDS))
+        client = _client(running.address, stack)
         return _asked(client, _INDEX, model, "An index built from these photos, asked over gRPC,")
 
     return ask
+
+
+def _client(address: str, stack: ExitStack) -> Client:
+    return stack.enter_context(Client(search=address, deadline_seconds=_PATIENCE_SECONDS))
 
 
 def _asked(client: Client, index: str, model: Judged, described: str) -> Asked:
