@@ -238,7 +238,7 @@ def _burns(name: str) -> set[tuple[str, str]]:
     return {(name, "page"), (name, "ticket")}
 
 
-QUIET = Fault("nothing", set(), _quiet, look_seconds=8)
+QUIET = Fault("nothing", set(), _quiet, look_seconds=5)
 SWAP = Fault("a swap", set(), _swapped)
 REFUSED = Fault("a damaged generation", _tickets("GenerationRefused"), _damaged)
 PASSES_FAIL = Fault(
