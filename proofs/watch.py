@@ -23,7 +23,7 @@ from proofs.watch_faults import ALL_FAULTS, FIRST_MEMBERS, QUICK_FAULTS, Fault, 
 from proofs.watched_fleet import Fleet
 from tools.monitoring.clock import Clock
 
-CLOCK = Clock(pace=60, patience=10)
+CLOCK = Clock(pace=60, patience=25)
 WAIT_SECONDS = 180.0  # for an alert to fire or to end
 
 Alerts = set[tuple[str, str]]

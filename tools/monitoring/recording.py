@@ -18,6 +18,7 @@ RECALL = "lookalike:live_recall:mean"
 RECALL_SAMPLES = "lookalike:live_recall_samples:sum"
 MAPPED = "lookalike:mapped_bytes:sum"
 SPACES = "namespace, index, space_id"
+_LAST_BUCKET_SECONDS = 10.0  # that all histograms of calls have
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def _objective(slo: Slo, clock: Clock) -> Iterator[Recording]:
     window = clock.span(SHORTEST)
     calls, bad = _of_errors(slo, window)
     if slo.latency_seconds is not None:
-        calls, bad = _of_latency(slo, window, slo.latency_seconds * clock.patience)
+        seconds = min(slo.latency_seconds * clock.patience, _LAST_BUCKET_SECONDS)
+        calls, bad = _of_latency(slo, window, seconds)
     yield Recording(CALLS, calls, of)
     yield Recording(BAD_CALLS, bad, of)
     which = f'{{slo="{slo.name}"}}'
