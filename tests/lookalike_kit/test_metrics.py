@@ -41,6 +41,15 @@ def test_calls_are_counted_by_method_and_status_and_timed(serve):
     assert served.metric("grpc_server_handling_seconds_count", **SAY) == 2
 
 
+def test_every_status_of_a_method_is_counted_from_zero(serve):
+    """A counter that appears as it is counted up shows no increase: no alert would see it."""
+    served = serve(lambda request, _: request)
+    served.say(HELLO)
+
+    assert (handled(served, "OK"), handled(served, "Internal")) == (1, 0)
+    assert handled(served, "Unavailable") == 0
+
+
 def test_a_refused_call_is_handled_with_resource_exhausted(serve, gate):
     served = serve(gate, threads=1, max_waiting=0)
     held = served.say.future(HELLO)
