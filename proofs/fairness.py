@@ -42,6 +42,7 @@ MAX_CALLS_EACH = 16  # of the 72 that the search service takes
 DEADLINE_SECONDS = 1.0
 AT_ONCE = 8
 CAPPED = ("search", "embedder")
+CASES = tuple(f"{tier}{without}" for tier in CAPPED for without in ("", ", no cap"))
 ROWS = 40_000  # all of them are compared with each query: about 10 ms of a core
 _MODEL_MILLISECONDS = 10.0  # an image
 
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--times", type=float, default=TIMES, help="its share that the fifth asks")
     parser.add_argument("--rows", type=int, default=ROWS, help="of the search service's index")
     given = parser.parse_args(arguments)
-    figures = measure(given.seconds, given.times, given.rows)
+    figures = measure(CASES, given.seconds, given.times, given.rows)
     table(
         f"Four callers beside one at {given.times:g} times its share",
         ("tier", *figures["search"]),
@@ -73,16 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"expected {LEAST_KEPT:.0%} of the others' goodput, got less: {short}")
 
 
-def measure(seconds: float, times: float, rows: int) -> dict[str, dict[str, float]]:
-    """By tier, as it is meant and without the cap."""
+def measure(
+    cases: Sequence[str], seconds: float, times: float, rows: int
+) -> dict[str, dict[str, float]]:
+    """By case: a tier as it is meant, or without the cap."""
     figures = {}
     with workplace() as folder:
         tokens = folder / "tokens"
         tokens.write_text("".join(f"{name} {_digest(name)}\n" for name in CALLERS))
-        for name, tier in (("search", _search(folder, rows)), ("embedder", _embedder(folder))):
-            for what, cap in ((name, {"max_calls_each": MAX_CALLS_EACH}), (f"{name}, no cap", {})):
-                with tier.start(tokens=tokens, **cap) as running:
-                    figures[what] = _loaded(running.address, tier, seconds, times)
+        made = {"search": lambda: _search(folder, rows), "embedder": lambda: _embedder(folder)}
+        for case in cases:
+            name, _, without = case.partition(", ")
+            tier = made[name]()
+            cap = {} if without else {"max_calls_each": MAX_CALLS_EACH}
+            with tier.start(tokens=tokens, **cap) as running:
+                figures[case] = _loaded(running.address, tier, seconds, times)
     return figures
 
 

@@ -1,0 +1,31 @@
+"""The proofs of what callers may do to a service, in their quick form."""
+
+import pytest
+
+from proofs import abuse, fairness, rotation
+from proofs.attacks import ATTACKS
+
+
+@pytest.mark.parametrize("attacks", [ATTACKS[:4], ATTACKS[4:]])
+def test_a_service_under_attack_answers_and_goes_on(attacks):
+    figures = abuse.measure(attacks, seconds=0.2, rate=25)
+
+    assert figures["serves_afterwards"]
+    for name, of in figures["attacks"].items():
+        assert of["answered"], name
+
+
+def test_beside_a_caller_above_its_share_the_others_are_answered():
+    figures = fairness.measure(("search",), seconds=0.3, times=20, rows=500)["search"]
+
+    assert figures["kept"] > 0  # how much is the proof's to say, on a machine of its own
+    assert figures["fifth_sent"] > figures["peak"]
+
+
+def test_certificates_authorities_and_tokens_change_under_load_without_a_failed_call():
+    figures = rotation.measure(rounds=1, pause_seconds=0)
+
+    assert figures["failures"] == {}
+    assert figures["refused_by_services"] == figures["changes_refused"] == 0
+    assert figures["calls"] > 0
+    assert figures["changes_taken"] >= figures["changes"] == 9
