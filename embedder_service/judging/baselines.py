@@ -80,7 +80,11 @@ def untrained_model(spec: ModelSpec, photos: Sequence[Photo], seed: int = 0) -> 
 
     Without the statistics all its vectors would be nearly one, and the comparison unfair.
     """
-    model = build(spec, "none", seed)
+    return calibrated(build(spec, "none", seed), photos)
+
+
+def calibrated(model: EmbeddingModel, photos: Sequence[Photo]) -> EmbeddingModel:
+    """The model itself, its BatchNorm statistics those of the photos."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.reset_running_stats()
@@ -90,7 +94,7 @@ def untrained_model(spec: ModelSpec, photos: Sequence[Photo], seed: int = 0) -> 
         chosen = list(photos)[:: max(1, len(photos) // 256)]
         for start in range(0, len(chosen) - 1, 32):
             if len(chosen) - start > 1:
-                model.raw(load_pixels(chosen[start : start + 32], spec.preprocessing))
+                model.raw(load_pixels(chosen[start : start + 32], model.spec.preprocessing))
     return model.eval()
 
 

@@ -48,8 +48,8 @@ def page(findings: Findings, photos: Sequence[Photo]) -> str:
         charts=charts,
         colours=colours,
         **_maps(findings, thumbnails, colours),
-        styles=Markup(style() + _text("page.css")),  # noqa: S704 - our own
-        script=Markup(_text("turning.js")),  # noqa: S704 - our own
+        styles=style() + _own("page.css"),
+        script=_own("turning.js"),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
 
@@ -65,9 +65,9 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def style() -> str:
-    """The look of the project's pages."""
-    return _text("style.css")
+def style() -> Markup:
+    """The look of the project's pages, light and dark."""
+    return _own("style.css")
 
 
 def percent(share: float | None) -> str:
@@ -79,6 +79,10 @@ def percent(share: float | None) -> str:
 
 def _text(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _own(name: str) -> Markup:
+    return Markup(_text(name))  # noqa: S704 - our own
 
 
 def _grid(photos: Sequence[Photo]) -> list[str]:

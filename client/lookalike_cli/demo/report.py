@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
-import jinja2
-
+from embedder_service.judging.page import environment, style
 from lookalike_cli.demo.ending import Ending, not_judged
 from lookalike_cli.demo.sheet import draw_grid
 from lookalike_cli.demo.story import Story
@@ -16,21 +15,22 @@ GRID_COLUMNS = 10
 
 def write_report(story: Story, ending: Ending) -> Path:
     """Writes report.html into the demo's folder."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["percent"] = _percent
     source = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
     grid = story.out / "catalogue.jpg"
     draw_grid(grid, _one_photo_an_item(ending), GRID_COLUMNS)
-    page = environment.from_string(source).render(
-        ending=ending,
-        facts=story.facts,
-        acts=[act for act in story.acts if act.seconds is not None],
-        not_judged=not_judged(ending.found),
-        grid=_data_url(grid, "jpeg"),
-        sheet=_data_url(story.out / "neighbours.png", "png"),
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    page = (
+        environment()
+        .from_string(source)
+        .render(
+            styles=style(),
+            ending=ending,
+            facts=story.facts,
+            acts=[act for act in story.acts if act.seconds is not None],
+            not_judged=not_judged(ending.found),
+            grid=_data_url(grid, "jpeg"),
+            sheet=_data_url(story.out / "neighbours.png", "png"),
+            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        )
     )
     path = story.out / "report.html"
     path.write_text(page, encoding="utf-8")
@@ -47,7 +47,3 @@ def _one_photo_an_item(ending: Ending) -> list[Path]:
 
 def _data_url(path: Path, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
