@@ -111,6 +111,7 @@ def _options(max_message_bytes: int, connection_age_seconds: float) -> list[tupl
         # until the connection ends: after 40 s by these, and not only by its age.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.http2.ping_timeout_ms", 20_000),  # of pings that gRPC sends for reasons of its own
         ("grpc.keepalive_permit_without_calls", 1),
         # Pings are answered, however many: that takes 0.2 us. With strikes, gRPC's default, each
         # ping too many takes 1.4 us, no connection is closed as long as a flood goes on, and a good

@@ -26,7 +26,7 @@ from PIL import Image
 
 from proofs.tiers import INDEX
 
-_ENDING_SECONDS = 60.0
+_STARTING_SECONDS, _ENDING_SECONDS = 60.0, 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,8 @@ def backend(options: Options, under: Sequence[str] = ()) -> Iterator[Backend]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
         try:
-            process.stdout.readline()
+            if not process.stdout.readline():
+                raise RuntimeError("backend: expected it to call, got its end")
             running = Backend(process)
             yield running
             said, _ = process.communicate(timeout=_ENDING_SECONDS)
@@ -117,7 +118,10 @@ class Calling:
         self.calls: list[Call] = []
 
     def wait_for_an_answer(self) -> None:
-        while self._error(0):
+        end = time.monotonic() + _STARTING_SECONDS
+        while error := self._error(0):
+            if time.monotonic() > end:
+                raise SystemExit(f"backend: expected an answer, got {error}")
             time.sleep(0.05)
 
     def __enter__(self) -> Self:

@@ -79,10 +79,12 @@ def _options() -> list[tuple[str, str | int]]:
         ("grpc.primary_user_agent", "lookalike-client"),
         ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
         ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER_BYTES),
-        # A replica whose machine vanished is noticed 10 s after the first unanswered byte, by TCP's
-        # own timer, which this switches on. The services allow any number of pings.
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        # A replica that froze, or whose machine vanished, is noticed 15 s after its last answer.
+        # Under load the ping that is out is gRPC's own probe of the bandwidth, which without the
+        # third of these has a minute. The services allow any number of pings.
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.http2.ping_timeout_ms", 5_000),
         # A restarted replica is found again within 2 s; gRPC's own back-off grows to 120 s.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 1_000),
