@@ -49,6 +49,9 @@ class SearchMetrics:
             ["reason"],
             registry=registry,
         )
+        # A counter that appears as it is counted up shows no increase.
+        for reason in ("busy", "gone", "failed"):
+            self._samples_dropped.labels(reason)
         self.swaps = Counter(
             "lookalike_search_swaps_total",
             "Generations that CURRENT named, by what became of them here: promoted or refused.",

@@ -324,7 +324,6 @@ def _recall() -> Row:
                 "busy: beyond the CPU budget. gone: the generation is served no more.",
                 Unit.PER_SECOND,
                 (Query(rate(dropped, "reason"), "{{reason}}"),),
-                is_rare=True,
             ),
         ),
     )
