@@ -8,11 +8,12 @@ UV := $(BIN)/uv
 SETUP := $(VENV)/.installed
 PROTOC_VENV := build/protoc-venv
 BENCH_VENV := build/bench-venv
+LITSERVE_VENV := build/litserve-venv
 SBOMS := build/sbom/search.cdx.json build/sbom/embedder.cdx.json
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test bench-search bench-rivals bench-swap bench-quality proof-search proof-embed proof-watch check protos docs lock clean
+.PHONY: help setup demo test bench-search bench-rivals bench-swap bench-embed bench-quality proof-search proof-embed proof-watch check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +55,14 @@ $(BENCH_VENV)/.installed: requirements/bench.txt | $(SETUP)
 
 bench-swap: $(SETUP) ## 300 swaps of full-size generations under load (SWAPS=N for fewer): about an hour
 	@$(BIN)/python -m benchmarks.swap $(if $(SWAPS),--swaps $(SWAPS))
+
+bench-embed: $(SETUP) $(LITSERVE_VENV)/.installed ## the embedder's figures on this machine's device, beside LitServe: about 45 minutes on two cores
+	@$(BIN)/python -m benchmarks.embed
+
+$(LITSERVE_VENV)/.installed: requirements/litserve.txt | $(SETUP)
+	@$(PYTHON) -m venv $(LITSERVE_VENV)
+	@VIRTUAL_ENV=$(LITSERVE_VENV) $(UV) pip sync --quiet --require-hashes requirements/litserve.txt
+	@touch $@
 
 bench-quality: $(SETUP) ## both recipes on the sample catalogue, three seeds; goes on where it was interrupted
 	@$(BIN)/python -m benchmarks.quality

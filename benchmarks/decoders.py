@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -34,17 +35,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="for each cell")
     seconds = parser.parse_args().seconds
+    figures = measure(seconds)
+    is_full_size = seconds >= FULL_SECONDS and len(figures["images_a_second"]) == 7
+    record("decoders", figures, is_full_size=is_full_size)
+
+
+def measure(seconds: float) -> dict[str, dict[str, Any]]:
+    """Images a second on one core by decoder and size, of those decoders that are installed."""
     files = {f"{width}x{height}": photograph(width, height) for width, height in SIZES}
-    decoders = _decoders()
-    rows = [(name, *_row(read, files, seconds)) for name, read in decoders.items()]
+    rows = [(name, *_row(read, files, seconds)) for name, read in _decoders().items()]
     columns = [column for size in files for column in (f"{size} images/s", "difference")]
     table("decoded and resized on one core", ("decoder", *columns), rows)
-    figures = {str(name): dict(zip(files, cells[::2], strict=True)) for name, *cells in rows}
-    record(
-        "decoders",
-        {"images_a_second": figures, "file_bytes": {size: len(f) for size, f in files.items()}},
-        is_full_size=seconds >= FULL_SECONDS and len(decoders) == 7,
-    )
+    return {
+        "images_a_second": {
+            str(name): dict(zip(files, cells[::2], strict=True)) for name, *cells in rows
+        },
+        "file_bytes": {size: len(file) for size, file in files.items()},
+    }
 
 
 def _decoders() -> dict[str, Read]:

@@ -19,14 +19,23 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
-def record(name: str, figures: Mapping[str, object], *, is_full_size: bool) -> None:
-    """Prints the last line; keeps it under results/ where it was measured at full size."""
+def record(
+    name: str,
+    figures: Mapping[str, object],
+    *,
+    is_full_size: bool,
+    packages: Sequence[str] = ("annoy", "numpy"),
+) -> None:
+    """Prints the last line; keeps it under results/ where it was measured at full size.
+
+    packages: those whose versions the figures depend on.
+    """
     line = {
         "benchmark": name,
         **figures,
         "machine": _machine(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "versions": {each: version(each) for each in ("annoy", "numpy")},
+        "versions": {each: version(each) for each in packages},
     }
     if is_full_size:
         RESULTS.mkdir(exist_ok=True)
