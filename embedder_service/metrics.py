@@ -64,7 +64,8 @@ class EmbedderMetrics:
         self._batch.observe(images)
         self._forward.observe(forward_seconds)
         for wait in waits:
-            self._queue.labels(_priority(wait.bulk)).observe(wait.seconds)
+            queue = self._queue.labels(_priority(wait.bulk))
+            queue.observe(wait.seconds, calls.exemplar_of(wait.trace))
 
     def trouble(self, kind: str) -> None:
         """A pass brought no vectors, or the device is given up."""

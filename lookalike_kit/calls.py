@@ -95,7 +95,12 @@ def trace() -> Trace | None:
 
 def exemplar() -> dict[str, str] | None:
     """What a histogram keeps beside an observation of the current call: where to see it whole."""
-    return {"trace_id": _current.trace.trace_id} if _current.trace else None
+    return exemplar_of(_current.trace)
+
+
+def exemplar_of(trace: Trace | None) -> dict[str, str] | None:
+    """The same for another call's observation."""
+    return {"trace_id": trace.trace_id} if trace else None
 
 
 def traced(trace: Trace | None) -> None:
