@@ -105,3 +105,20 @@ def test_rules_of_another_pace_are_the_same_rules():
         return re.sub(r"\d+(\.\d+)?(ms|[smhd])?\b", "", text)
 
     assert without_times(groups(Clock(100))) == without_times(groups())
+
+
+def test_no_rule_has_a_time_of_its_own():
+    """Every range, `for` and interval follows the clock."""
+    sizes = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def times(made):
+        rules = [rule for group in made["groups"] for rule in group["rules"]]
+        judged = [*made["groups"], *rules]
+        judged = [{key: each.get(key) for key in ("interval", "expr", "for")} for each in judged]
+        spans = re.findall(r"(?<=[\[: ])(\d+)(ms|s|m|h|d)\b", yaml.safe_dump(judged, width=10_000))
+        return [int(number) * sizes[unit] for number, unit in spans]
+
+    wall, fast = times(groups()), times(groups(Clock(60)))
+
+    assert len(wall) > 80
+    assert fast == pytest.approx([each / 60 for each in wall])
