@@ -38,9 +38,9 @@ class CallLog:
 
     def ended(self, method: str, metadata: Metadata, code: str, seconds: float) -> None:
         """The current call ends with the name of a status, so long after it came."""
-        why = self._why(code, seconds)
-        trace = calls.trace()
-        if not (why or trace or log.is_on("debug")):
+        why, trace = self._why(code, seconds), calls.trace()
+        has_line = why == "sampled" or (why != "" and self._has_room())
+        if not (has_line or trace or log.is_on("debug")):
             return
         try:
             facts = _facts(method, metadata, code, seconds)
@@ -49,10 +49,10 @@ class CallLog:
             return
         if trace:
             trace.tell(facts)
-        if not why:
-            log.debug("call", **facts)
-        elif why == "sampled" or self._has_room():
+        if has_line:
             log.info("call", why=why, **self._taken_left_out(), **facts)
+        else:
+            log.debug("call", **facts)
 
     def _why(self, code: str, seconds: float) -> str:
         if code != "OK":
