@@ -9,7 +9,6 @@ what an image costs at the least where decoding empties the caches in between.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,11 +30,11 @@ from benchmarks.embedder_stand_in import DECODE_CPU, PREPROCESSING
 from benchmarks.photograph import photograph
 from benchmarks.record import table
 from benchmarks.rivals_client import tree_cpu_seconds
-from embedder_service import images
+from embedder_service import cpu, images
 from embedder_service.config import PREFIX
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
-_CORES = len(os.sched_getaffinity(0))
+_CORES = cpu.cores()
 _LIMITS = images.Limits()
 
 OURS, BARE, KIT, DECODING, LITSERVE = (

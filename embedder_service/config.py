@@ -64,6 +64,13 @@ class EmbedderConfig(ServerConfig):
         doc="A forward pass this much longer than ten times its prediction is stuck: the process "
         "says NOT_SERVING and ends with exit code 1.",
     )
+    decode_threads: int = setting(
+        0,
+        minimum=0,
+        maximum=1024,
+        doc="Images that are decoded at once; 0: one a core that the process may use, by its "
+        "affinity and by the CPU limit of its container.",
+    )
     torch_threads: int = setting(
         0, minimum=0, maximum=1024, doc="Threads of the model on a CPU; 0: one a core."
     )

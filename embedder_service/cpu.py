@@ -1,7 +1,9 @@
-"""What this processor can do, as far as an engine's choice and figures depend on it."""
+"""What this processor can do, and how much of it is ours."""
 
 from __future__ import annotations
 
+import math
+import os
 import platform
 from pathlib import Path
 
@@ -20,6 +22,16 @@ def features(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
     said = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     flags = set(said.partition(":")[2].split())
     return platform.machine(), *(name for name in (*_X86, *_ARM) if name in flags)
+
+
+def cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """How many cores this process may use: by its affinity, and by its container's CPU limit."""
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = map(int, limit.read_text().split())
+    except (OSError, ValueError):  # no cgroups of version 2, or "max": no limit
+        return allowed
+    return max(1, min(allowed, math.ceil(quota / period)))
 
 
 def has_bfloat16(names: tuple[str, ...]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
@@ -10,7 +9,7 @@ from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from prometheus_client import CollectorRegistry
 
-from embedder_service import images
+from embedder_service import cpu, images
 from embedder_service.batch_spans import BatchSpans
 from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
@@ -62,8 +61,8 @@ class Embedder:
         )
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
-        cores = len(os.sched_getaffinity(0))
-        reader = Reader(model.preprocessing, limits, cores, metrics.decoded)
+        decoding = config.decode_threads or cpu.cores()
+        reader = Reader(model.preprocessing, limits, decoding, metrics.decoded)
         budget = ByteBudget(config.max_held_bytes)
         pipeline = Pipeline(reader, self.batcher, budget, metrics)
         embedder = EmbedderServicer(pipeline, model.info)

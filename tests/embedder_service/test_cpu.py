@@ -1,3 +1,4 @@
+import os
 import platform
 
 from embedder_service import cpu
@@ -27,3 +28,17 @@ def test_an_arm_processor_calls_them_features(tmp_path):
 
 def test_where_nothing_can_be_read_only_the_architecture_is_known(tmp_path):
     assert cpu.features(tmp_path / "none") == (platform.machine(),)
+
+
+def test_a_container_s_limit_bounds_the_cores(tmp_path):
+    limit = tmp_path / "cpu.max"
+    limit.write_text("50000 100000\n")
+
+    assert cpu.cores(limit) == 1
+
+
+def test_without_a_limit_the_affinity_bounds_the_cores(tmp_path):
+    limit = tmp_path / "cpu.max"
+    limit.write_text("max 100000\n")
+
+    assert cpu.cores(limit) == cpu.cores(tmp_path / "none") == len(os.sched_getaffinity(0))
