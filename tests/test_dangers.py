@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 PRODUCT = ("client", "embedder_service", "lookalike_kit", "search_service", "tools")
 
 # Formats whose reading can run code.
-MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "yaml"}
+MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 CALLS = {
     "eval",
     "exec",
@@ -21,6 +21,13 @@ CALLS = {
     "torch.jit.load",
     "torch.load",
     "torch.save",  # writes a pickle
+    # YAML may name what to call, for all readers but the safe ones.
+    "yaml.full_load",
+    "yaml.full_load_all",
+    "yaml.load",
+    "yaml.load_all",
+    "yaml.unsafe_load",
+    "yaml.unsafe_load_all",
 }
 # Arguments that make a harmless call one of those.
 ARGUMENTS = {"allow_pickle", "shell"}
@@ -44,7 +51,8 @@ def test_no_code_of_ours_does_any_of_it():
         "import pickle",
         "import os, pickle as p",
         "from marshal import loads",
-        "import yaml.loader",
+        "import yaml\nyaml.load(text, yaml.Loader)",
+        "from yaml import unsafe_load as read\nread(text)",
         "__import__('pickle')",
         "importlib.import_module('dill')",
         "import torch\ntorch.load(path)",
@@ -71,6 +79,8 @@ def test_each_of_them_is_seen(code):
         "subprocess.run(words, shell=False)",
         "from safetensors.torch import load\nload(content)",
         "re.compile(pattern)",
+        "import yaml\nyaml.safe_dump(value)",
+        "import yaml\nyaml.safe_load(text)",
     ],
 )
 def test_what_only_looks_like_it_is_not(code):
