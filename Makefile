@@ -10,10 +10,11 @@ PROTOC_VENV := build/protoc-venv
 BENCH_VENV := build/bench-venv
 LITSERVE_VENV := build/litserve-venv
 SBOMS := build/sbom/search.cdx.json build/sbom/embedder.cdx.json
+OPERATE := stops deaths rollout faults abuse fairness rotation soak
 # Two processes whatever the machine: the tests start servers of their own.
 PARALLEL := -n 2 --dist loadscope
 
-.PHONY: help setup demo test bench-search bench-rivals bench-swap bench-embed bench-quality proof-search proof-embed proof-watch check protos docs lock clean
+.PHONY: help setup demo test bench-search bench-rivals bench-swap bench-embed bench-quality proof-search proof-embed proof-operate proof-watch check protos docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,7 +37,7 @@ demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=
 	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(BACKBONE),--backbone $(BACKBONE))
 
 test: $(SETUP) ## every test: first those without torch, in under a minute, then the others
-	@./.ci/system-packages strace prometheus || echo "without them their tests are left out" >&2
+	@./.ci/system-packages strace prometheus dnsmasq ip:iproute2 || echo "without them their tests are left out" >&2
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
 
@@ -77,6 +78,13 @@ proof-search: $(SETUP) ## mutations, kill -9, power cuts, full disks, mishaps: a
 
 proof-embed: $(SETUP) ## what hostile images cost the embedder
 	@$(BIN)/python -m proofs.hostile_images
+
+proof-operate: $(SETUP) ## ends, deaths, rolling restarts, bad networks, strangers, soak: more than an hour, as root (PARTS="stops deaths ...")
+	@./.ci/system-packages dnsmasq ip:iproute2 || true
+	@failed=; for part in $(or $(PARTS),$(OPERATE)); do \
+	    echo; echo "proofs.$$part"; \
+	    GRPC_VERBOSITY=ERROR $(BIN)/python -m proofs.$$part || failed="$$failed $$part"; done; \
+	    test -z "$$failed" || { echo "failed, or left out as said above:$$failed" >&2; exit 1; }
 
 proof-watch: $(SETUP) ## what goes wrong under load brings its alert and no other; draws the dashboards
 	@./.ci/system-packages prometheus

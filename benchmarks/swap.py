@@ -27,6 +27,7 @@ from lookalike.v1.embedding_pb2 import Embedding
 from lookalike_cli import processes
 
 from benchmarks import datasets
+from benchmarks.footprint import Footprint
 from benchmarks.load import Load, digest
 from benchmarks.record import record, table
 from benchmarks.variants import Original, write_variant
@@ -49,7 +50,6 @@ CAPACITY_SECONDS = 8.0
 IN_FLIGHT = 8
 AFTER_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
-_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -64,31 +64,6 @@ class Measured:
     failed: int = 0
     wrong: int = 0
     statuses: Counter[int] = field(default_factory=Counter)  # of the failed, as gRPC numbers them
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """What a process holds."""
-
-    maps: int
-    removed_files_mapped: int
-    descriptors: int
-    anonymous_mb: float
-    cpu_seconds: float
-
-    @classmethod
-    def of(cls, pid: int) -> "Footprint":
-        process = Path(f"/proc/{pid}")
-        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-        maps = (process / "maps").read_text().splitlines()
-        times = (process / "stat").read_text().rpartition(")")[2].split()
-        return cls(
-            maps=len(maps),
-            removed_files_mapped=sum(line.endswith("(deleted)") for line in maps),
-            descriptors=len(list((process / "fd").iterdir())),
-            anonymous_mb=round(int(status["RssAnon"].split()[0]) / 1024, 1),
-            cpu_seconds=(int(times[11]) + int(times[12])) * _TICK_SECONDS,
-        )
 
 
 def main() -> None:

@@ -18,14 +18,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from random import Random
 from typing import Self
 
 import numpy as np
 from lookalike_client import Client, LookalikeError
 from PIL import Image
 
+from proofs.hostile_calls import HostileCalls
 from proofs.tiers import INDEX
 
+STRANGER = "a stranger's: "  # before the error of a hostile call
 _STARTING_SECONDS, _ENDING_SECONDS = 60.0, 60.0
 
 
@@ -34,6 +37,8 @@ class Options:
     """embedder, search: targets, as the client takes them.
 
     rate: calls a second of all threads together; 0: each calls again as soon as it is answered.
+    hostile: the share of calls that are a stranger's (proofs/hostile_calls.py); they fail where
+    the services are at fault.
     """
 
     embedder: str
@@ -41,6 +46,7 @@ class Options:
     rate: float = 100.0
     threads: int = 16
     deadline_seconds: float = 2.0
+    hostile: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,8 @@ class Calling:
         self._client = client
         self._options = options
         self._looks = photos()
+        self._strangers = HostileCalls(client) if options.hostile else None
+        self._chance = Random(0)
         self._stop = threading.Event()
         self.calls: list[Call] = []
 
@@ -153,10 +161,15 @@ class Calling:
             due += each_seconds
 
     def _error(self, number: int) -> str:
+        is_strange = self._strangers and self._chance.random() < self._options.hostile
         try:
-            self._client.similar(INDEX, self._looks[number % len(self._looks)], k=5)
+            if self._strangers and is_strange:
+                self._strangers.make(self._chance.randrange(1_000_000))
+            else:
+                self._client.similar(INDEX, self._looks[number % len(self._looks)], k=5)
         except LookalikeError as error:
-            return f"{type(error).__name__} {error.reason}: {str(error)[:160]}"
+            who = STRANGER if is_strange else ""
+            return f"{who}{type(error).__name__} {error.reason}: {str(error)[:160]}"
         return ""
 
 
