@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from embedder_service.training.data import Catalogue, Photo
+from embedder_service.training.data import Catalogue, Damaged, Photo
 from embedder_service.training.read import read_catalogue
 from embedder_service.training.sample import SampleSettings, draw
 
 if TYPE_CHECKING:  # it brings torch
     from embedder_service.judging.contestants import Contestant
+    from embedder_service.judging.findings import Findings
+    from embedder_service.judging.judge import Judged
 
+_HOSTILE = "<script>alert(1)</script>&\"'"
 _TINY = SampleSettings(
     items=10, photos_per_item=4, side=96, categories=2, new_item_share=0.2, workers=1
 )
@@ -82,3 +86,40 @@ def catalogue_of() -> Callable[..., Catalogue]:
         )
 
     return made
+
+
+@pytest.fixture(scope="session")
+def hostile(tiny: Catalogue) -> Catalogue:
+    """The tiny catalogue with a name for a category that a page must not take for its own."""
+    first = tiny.categories[0]
+    photos = tuple(
+        replace(photo, category=_HOSTILE) if photo.category == first else photo
+        for photo in tiny.photos
+    )
+    damaged = (Damaged(Path("<b>cut</b>.jpg"), "content: expected <i>more</i>"),)
+    return replace(tiny, photos=photos, damaged=damaged)
+
+
+@pytest.fixture(scope="session")
+def models(hostile: Catalogue) -> list[Judged]:
+    """Two that were never trained, of 16 dimensions from 32 x 32 pixels."""
+    from embedder_service.judging.baselines import untrained_model
+    from embedder_service.judging.judge import Judged
+    from embedder_service.spec import ModelSpec, Preprocessing
+
+    spec = ModelSpec(
+        backbone="resnet18",
+        dimension=16,
+        preprocessing=Preprocessing(resize=32, crop=32),
+        classes=hostile.categories,
+    )
+    made = [untrained_model(spec, hostile.gallery, seed) for seed in (1, 2)]
+    return [Judged(Path("models", str(n)), f"{n}" * 64, model) for n, model in enumerate(made)]
+
+
+@pytest.fixture(scope="session")
+def found(hostile: Catalogue, models: list[Judged]) -> Findings:
+    """What is found of two models."""
+    from embedder_service.judging.judge import Settings, judge
+
+    return judge(hostile, models, Settings(weights="none", copied=4), lambda *_: None)
