@@ -30,8 +30,9 @@ from benchmarks.embedder_stand_in import DECODE_CPU, PREPROCESSING
 from benchmarks.photograph import photograph
 from benchmarks.record import table
 from benchmarks.rivals_client import tree_cpu_seconds
-from embedder_service import cpu, images
+from embedder_service import images
 from embedder_service.config import PREFIX
+from lookalike_kit import cpu
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _CORES = cpu.cores()

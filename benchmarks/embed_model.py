@@ -19,8 +19,8 @@ from benchmarks.embed_bare import Bare
 from benchmarks.embed_callers import CALLERS, Asked, ask, callers, send
 from benchmarks.photograph import photograph
 from benchmarks.record import table
-from embedder_service import cpu
 from embedder_service.config import PREFIX
+from lookalike_kit import cpu
 
 LOAD = 0.8
 TIMEOUT_SECONDS = 60.0

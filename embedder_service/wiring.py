@@ -9,7 +9,7 @@ from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from prometheus_client import CollectorRegistry
 
-from embedder_service import cpu, images
+from embedder_service import images
 from embedder_service.batch_spans import BatchSpans
 from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
@@ -22,6 +22,7 @@ from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
+from lookalike_kit import cpu
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
 from lookalike_kit.traces import Traces

@@ -21,6 +21,7 @@ from search_service.metrics import SearchMetrics
 from search_service.options import read_options
 from search_service.query import Options, Target, read_target, read_targets, space_of
 from search_service.segments import AttributeValue, utc
+from search_service.together import Together
 from search_service.vitals import Vitals
 
 MAX_ITEMS = 100
@@ -45,6 +46,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         metrics: SearchMetrics,
         vitals: Vitals,
         live_recall: LiveRecall,
+        together: Together,
         *,
         ease_from: float,
     ) -> None:
@@ -52,6 +54,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         self._metrics = metrics
         self._vitals = vitals
         self._live_recall = live_recall
+        self._together = together
         self._ease_from = ease_from
 
     def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
@@ -119,7 +122,7 @@ class SearchServicer(rpc.SearchServiceServicer):
         options = eased(asked, calls.pressure(), self._ease_from)
         calls.tell(lambda: account.found(generation, options))
         with self._vitals.watch(generation.sha256):
-            answers = generation.nearest(targets, options)
+            answers = self._together.nearest(generation, targets, options)
         calls.tell(lambda: account.answered(answers))
         self._vitals.answered(generation.sha256, len(targets))
         self._metrics.answered(options, answers)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lookalike.search.v1 import admin_pb2, admin_pb2_grpc, search_pb2, search_pb2_grpc
 from prometheus_client import CollectorRegistry
 
-from lookalike_kit import logs, traces
+from lookalike_kit import cpu, logs, traces
 from lookalike_kit.config import ConfigError
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
@@ -23,6 +23,7 @@ from search_service.metrics import LiveRecallGauges, SearchMetrics
 from search_service.residency import Residency
 from search_service.servicer import SearchServicer
 from search_service.store import Store, StoreError
+from search_service.together import Together
 from search_service.vitals import Vitals
 
 
@@ -62,7 +63,9 @@ def serve(config: SearchConfig) -> None:
         every=config.live_recall_every,
         cpu_share=config.live_recall_cpu_share,
     )
-    search = SearchServicer(catalog, metrics, vitals, live_recall, ease_from=config.ease_from)
+    search = SearchServicer(
+        catalog, metrics, vitals, live_recall, Together(cpu.cores()), ease_from=config.ease_from
+    )
     admin = IndexAdminServicer(loader, vitals, version=version("lookalike"), is_ready=ready.is_set)
     server = Server(
         config,

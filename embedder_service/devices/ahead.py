@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedder_service import acceptance, artefact, cpu
+from embedder_service import acceptance, artefact
 from embedder_service.acceptance import Figures
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.devices import openvino
 from embedder_service.devices.eager import EagerDevice
 from embedder_service.devices.openvino import OpenvinoDevice
 from embedder_service.images import Pixels
+from lookalike_kit import cpu
 
 KIND = "openvino-cpu"
 

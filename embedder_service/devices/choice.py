@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from embedder_service import artefact, cpu, golden
+from embedder_service import artefact, golden
 from embedder_service.acceptance import MAX_ERROR
 from embedder_service.artefact import Artefact
 from embedder_service.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ from embedder_service.devices.openvino import Networks, OpenvinoDevice
 from embedder_service.golden import Agreement
 from embedder_service.pace import Pace
 from embedder_service.spec import ModelError
-from lookalike_kit import logs
+from lookalike_kit import cpu, logs
 
 log = logs.get(__name__)
 

@@ -23,6 +23,7 @@ from search_service.live_recall import LiveRecall
 from search_service.metrics import SearchMetrics
 from search_service.servicer import SearchServicer
 from search_service.store import Store
+from search_service.together import Together
 from search_service.vitals import Vitals
 
 SPACE = "a" * 64
@@ -193,7 +194,9 @@ def serve(catalog: Catalog, **settings: int) -> Iterator[Served]:
     registry, vitals = CollectorRegistry(), Vitals()
     metrics = SearchMetrics(registry, catalog)
     live_recall = LiveRecall(vitals, metrics, every=0, cpu_share=1.0)
-    servicer = SearchServicer(catalog, metrics, vitals, live_recall, ease_from=0.5)
+    servicer = SearchServicer(
+        catalog, metrics, vitals, live_recall, Together(at_once=2), ease_from=0.5
+    )
     name = pb.DESCRIPTOR.services_by_name["SearchService"].full_name
     any_port = "127.0.0.1:0"
     server = Server(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedder_service import artefact, checkpoint, cpu
+from embedder_service import artefact, checkpoint
 from embedder_service.acceptance import Figures
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.config import EmbedderConfig
@@ -14,6 +14,7 @@ from embedder_service.devices import openvino
 from embedder_service.devices.ahead import KIND, made_with
 from embedder_service.devices.choice import Chosen, candidates, choose
 from embedder_service.spec import ModelError
+from lookalike_kit import cpu
 
 pytestmark = pytest.mark.torch
 

@@ -1,7 +1,7 @@
 import os
 import platform
 
-from embedder_service import cpu
+from lookalike_kit import cpu
 
 
 def test_an_x86_processor_says_what_it_can_do(tmp_path):
