@@ -134,14 +134,15 @@ def _cpu_seconds(running: Running) -> float:
 
 
 def _watch(load: Load, seconds: float, rate: float) -> Watched:
+    in_time_seconds = min(IN_TIME_SECONDS, seconds)
     load.take()
     begin = time.monotonic()
-    time.sleep(seconds + IN_TIME_SECONDS)
+    time.sleep(seconds + in_time_seconds)
     answers = load.take()
     mine = answers[(answers["due"] >= begin) & (answers["due"] < begin + seconds)]
     late = np.where(mine["generation"] > 0, mine["seconds"], np.inf)
     # A call that is still out, or not even sent, has no answer to be counted.
-    good = np.count_nonzero(late <= IN_TIME_SECONDS) / max(len(mine), int(seconds * rate))
+    good = int(np.count_nonzero(late <= in_time_seconds)) / max(len(mine), int(seconds * rate))
     answered = late[np.isfinite(late)]
     return Watched(good, 1e3 * float(np.percentile(answered, 99)) if len(answered) else np.inf)
 
