@@ -52,7 +52,8 @@ class ServerConfig:
     max_calls_each: int | None = setting(
         None,
         minimum=1,
-        doc="Calls that one caller may have in flight; more are refused. Empty: no limit.",
+        doc="Calls that one caller may have in flight; more are refused. Empty: no limit. Whatever "
+        "it is, a place that falls free goes to the caller with the fewest.",
     )
     threads: int = setting(16, minimum=1, maximum=1024, doc="Calls that run at once.")
     max_waiting: int = setting(
