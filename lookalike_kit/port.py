@@ -35,6 +35,7 @@ class Port:
         *,
         max_message_bytes: int,
         connection_age_seconds: float,
+        longest_call_seconds: float,
         credentials: grpc.ServerCredentials | None = None,
         described: bool = False,
     ) -> None:
@@ -43,7 +44,7 @@ class Port:
         self._server = grpc.server(
             pool,
             interceptors=list(interceptors),
-            options=_options(max_message_bytes, connection_age_seconds),
+            options=_options(max_message_bytes, connection_age_seconds, longest_call_seconds),
         )
         self.pool = pool
         for service in services:
@@ -91,7 +92,9 @@ def _refuse_taken(address: str) -> None:
             raise
 
 
-def _options(max_message_bytes: int, connection_age_seconds: float) -> list[tuple[str, int]]:
+def _options(
+    max_message_bytes: int, connection_age_seconds: float, longest_call_seconds: float
+) -> list[tuple[str, int]]:
     return [
         # Under rapid resets a good client got 9 of 45 calls through without, 293 of 294 with.
         ("grpc.max_concurrent_streams", 100),
@@ -105,8 +108,9 @@ def _options(max_message_bytes: int, connection_age_seconds: float) -> list[tupl
         # A connection that does not get to its first call; gRPC would wait for two minutes.
         ("grpc.server_handshake_timeout_ms", 20_000),
         # Clients look names up again only when a connection ends; gRPC spreads the ages by 10 %.
+        # What runs on it then may go on for the grace.
         ("grpc.max_connection_age_ms", round(1e3 * connection_age_seconds)),
-        ("grpc.max_connection_age_grace_ms", 30_000),
+        ("grpc.max_connection_age_grace_ms", round(1e3 * longest_call_seconds)),
         # Who froze, or whose machine is gone, leaves calls in the queue and answers in memory
         # until the connection ends: after 40 s by these, and not only by its age.
         ("grpc.keepalive_time_ms", 20_000),

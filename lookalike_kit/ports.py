@@ -25,6 +25,9 @@ from lookalike_kit.traces import Traces
 HEALTH = "grpc.health.v1.Health"
 # Calls of those who run the service are few, but some take minutes.
 _ADMIN_RUNNING, _ADMIN_WAITING = 2, 64
+# Before a connection that has reached its age is cut off: the longest time limit in the client's
+# service_config.json, and more than a generation takes to be fetched, checked and warmed.
+_CALL_SECONDS, _ADMIN_CALL_SECONDS = 120.0, 3_600.0
 
 
 class Ports:
@@ -63,7 +66,14 @@ class Ports:
         admin_pool = AdmissionPool(_ADMIN_RUNNING, _ADMIN_WAITING, Unobserved())
         allowed = known(admission.over_cap, allowed=config.admin_callers, exempt=HEALTH)
         everything = (of_health, *admin_services)
-        self.admin = self._port("admin_address", admin_pool, everything, allowed, credentials)
+        self.admin = self._port(
+            "admin_address",
+            admin_pool,
+            everything,
+            allowed,
+            credentials,
+            longest_call_seconds=_ADMIN_CALL_SECONDS,
+        )
 
         self.probe = None
         if config.probe_address is not None:
@@ -82,6 +92,7 @@ class Ports:
         known: Sequence[Callers],
         credentials: grpc.ServerCredentials | None,
         outermost: Sequence[grpc.ServerInterceptor] = (),
+        longest_call_seconds: float = _CALL_SECONDS,
     ) -> Port:
         admitting = AdmissionInterceptor(pool, self._refuser, unbounded=HEALTH)
         return Port(
@@ -91,6 +102,7 @@ class Ports:
             (*outermost, *self._around, *known, admitting),
             max_message_bytes=self._config.max_message_bytes,
             connection_age_seconds=self._config.connection_age_seconds,
+            longest_call_seconds=longest_call_seconds,
             credentials=credentials,
             described=self._config.reflection,
         )

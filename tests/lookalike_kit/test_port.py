@@ -67,16 +67,18 @@ def test_many_more_calls_than_a_connection_carries_are_all_answered(serve):
     assert [call.result() for call in answers] == [HELLO] * len(answers)
 
 
-def test_a_connection_ends_at_its_age_and_calls_go_on_over_the_next(serve):
-    served = serve(echo, connection_age_seconds=1)
+def test_a_connection_ends_at_its_age_and_what_runs_on_it_does_not(serve, gate):
+    served = serve(gate, connection_age_seconds=1)
     states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
     served.channel.subscribe(states.put)
 
-    assert served.say(HELLO, timeout=20) == HELLO
+    running = served.say.future(HELLO, timeout=60)
     while states.get(timeout=60) is not grpc.ChannelConnectivity.READY:
         pass
     assert states.get(timeout=60) is grpc.ChannelConnectivity.IDLE
+    gate.opened.set()
 
+    assert running.result() == HELLO
     assert served.say(HELLO, timeout=20) == HELLO
 
 
