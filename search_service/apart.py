@@ -22,19 +22,23 @@ class RefusedError(Exception):
         self.passing = passing
 
 
-def run_apart(work: str, *arguments: str) -> None:
-    """`python -m search_service.{work} ...`, which may take five minutes.
+def run_apart(work: str, *arguments: str, seconds: float = _SECONDS, passing: bool = False) -> None:
+    """`python -m search_service.{work} ...`, which may take so many seconds.
+
+    passing: whether it may pass that the process crashes or hangs. Damaged files can do that to one
+    that looks into them, but not to one that copies them.
 
     Raises RefusedError: what `refuse` wrote, or how the process ended otherwise.
     """
     command = [sys.executable, "-m", f"search_service.{work}", *arguments]
     try:
+        # What a crashing library writes need not be UTF-8.
         child = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command, capture_output=True, errors="replace", timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
         raise RefusedError(
-            f"{work}_hung", f"files: expected a {work} within {_SECONDS} s"
+            f"{work}_hung", f"files: expected a {work} within {seconds:.0f} s", passing=passing
         ) from None
     if child.returncode == 0:
         return
@@ -46,7 +50,7 @@ def run_apart(work: str, *arguments: str) -> None:
             f"{work}_crashed",
             f"files: expected a {work} to end, got exit {child.returncode}: {last[0]}",
             # No file does that: the kernel does where memory is short, or a person.
-            passing=child.returncode == -signal.SIGKILL,
+            passing=passing or child.returncode == -signal.SIGKILL,
         )
     raise refused from None
 

@@ -215,18 +215,26 @@ class Loader:
         for name in names:
             try:
                 data = self._store.read_or_none(current_key(name))
-                if self._follows(name):
-                    shelves[name] = read_shelf(self._store, name, has_current=data is not None)
             except OSError as error:
                 self._store_error(error)
                 published[name] = None
-            else:
-                if data is not None:
-                    published[name] = data
+                continue
+            if data is not None:
+                published[name] = data
+            if self._follows(name) and (shelf := self._shelf(name, has_current=data is not None)):
+                shelves[name] = shelf
         self._found_store = True
         self.shelves = shelves
         self._catalog.publish({name: _spaces(data) for name, data in published.items()})
         return published
+
+    def _shelf(self, index: str, *, has_current: bool) -> Shelf | None:
+        """For people alone: where it cannot be read, CURRENT is followed all the same."""
+        try:
+            return read_shelf(self._store, index, has_current=has_current)
+        except OSError as error:
+            self._store_error(error)
+            return self.shelves.get(index)
 
     def _store_error(self, error: OSError) -> None:
         self._metrics.store_errors.inc()

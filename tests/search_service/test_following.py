@@ -134,3 +134,18 @@ def test_a_current_that_is_gone_shows_on_the_shelf(replica, store, builds):
 
     shelf = replica.loader.shelves["dresses"]
     assert (shelf.newest, shelf.has_current, shelf.hold_reason) == (1, False, "lost")
+
+
+def test_current_is_followed_even_where_nothing_else_of_the_index_can_be_read(
+    replica, store, builds
+):
+    publish(store, "dresses", builds[0])
+    replica.loader.look()
+    publish(store, "dresses", builds[1])
+    (store.root / hold_key("dresses")).mkdir()
+
+    replica.loader.look()
+
+    assert [each.generation.manifest.number for each in replica.loader.served()] == [2]
+    assert replica.loader.shelves["dresses"].newest == 1  # as it was read last
+    assert replica.registry.get_sample_value("lookalike_search_store_errors_total") == 1

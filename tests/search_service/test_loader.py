@@ -440,28 +440,35 @@ def test_the_loader_survives_whatever_a_look_meets(start, store, builds, tmp_pat
     assert replica.reasons() == [(1, "failed")]
 
 
-def test_a_check_that_was_killed_for_want_of_memory_is_tried_again(start, store, builds):
+@pytest.mark.parametrize(
+    ("work", "by", "reason"),
+    [
+        ("check", signal.SIGKILL, "check_crashed"),  # as the kernel does where memory is short
+        ("fetch", signal.SIGTERM, "fetch_crashed"),
+    ],
+)
+def test_work_that_was_ended_from_outside_is_tried_again(start, store, builds, work, by, reason):
     publish(store, "dresses", builds[0])
     replica = start()
     look = threading.Thread(target=replica.look)
     look.start()
-    while not (child := child_that_checks()):
+    while not (child := child_at(work)):
         assert look.is_alive()
         time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
+    os.kill(child, by)
     look.join()
 
     (refusal,) = replica.loader.refusals
-    assert (refusal.reason, refusal.passing) == ("check_crashed", True)
+    assert (refusal.reason, refusal.passing) == (reason, True)
     assert replica.look(again=True) == [(SPACE, 1)]
 
 
-def child_that_checks():
-    """The process that looks at files before this one maps them."""
+def child_at(work):
+    """The process that fetches files, or looks at them, before this one maps them."""
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):  # threads and processes come and go
             for child in (task / "children").read_text().split():
-                if b"search_service.check" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if f"search_service.{work}" in Path(f"/proc/{child}/cmdline").read_text():
                     return int(child)
     return None
 
