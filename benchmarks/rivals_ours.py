@@ -1,5 +1,6 @@
 """Our side of benchmarks.rivals: the search service, a replica a core, asked by its stubs."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,7 +20,6 @@ from search_service.build import BuildOptions, build, publish
 from search_service.store import Store
 
 ENGINES: tuple[Literal["fastest", "annoy"], ...] = ("fastest", "annoy")
-REPLICAS = 2  # one a core: a process answers on one core and a little
 OPTIONS = pb.SearchOptions(k=NEIGHBOURS, accuracy=pb.ACCURACY_RECALL_99)
 
 
@@ -47,12 +47,12 @@ class Ours:
     @contextmanager
     def serving(self) -> Iterator[tuple[int, ...]]:
         with ExitStack() as stack:
-            replicas = [
-                stack.enter_context(
-                    processes.search(self._folder, self._folder / f"cache-{i}", threads=CLIENTS)
-                )
-                for i in range(REPLICAS)
-            ]
+            replicas = []
+            for core in sorted(os.sched_getaffinity(0)):
+                cache = self._folder / f"cache-{core}"
+                with _on(core):
+                    search = processes.search(self._folder, cache, threads=CLIENTS)
+                    replicas.append(stack.enter_context(search))
             target = "ipv4:" + ",".join(replica.address for replica in replicas)
             self._stub = rpc.SearchServiceStub(stack.enter_context(open_channel(target)))
             yield tuple(replica.process.pid for replica in replicas)
@@ -70,6 +70,15 @@ class Ours:
             return [_rows(self._stub.Search(one))]
         many = pb.SearchBatchRequest(index=INDEX, queries=queries, options=OPTIONS)
         return [_rows(answer) for answer in self._stub.SearchBatch(many).answers]
+
+
+@contextmanager
+def _on(core: int) -> Iterator[None]:
+    """What is started meanwhile has this core to itself, as far as its like are concerned."""
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    yield
+    os.sched_setaffinity(0, all_of_them)
 
 
 def _rows(answer: pb.SearchResponse | pb.BatchAnswer) -> list[int]:
