@@ -16,8 +16,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from random import Random
 from typing import Self
 
@@ -132,6 +134,14 @@ class Calling:
                 raise SystemExit(f"backend: expected an answer, got {error}")
             time.sleep(0.05)
 
+    def let_strangers_in(self) -> None:
+        """Each of their calls once, as many together as there are threads: a service then has
+        grown as far as they make it grow."""
+        if self._strangers is None:
+            return
+        with ThreadPoolExecutor(self._options.threads) as pool:
+            list(pool.map(self._error, range(len(self._strangers.calls)), repeat(True)))
+
     def __enter__(self) -> Self:
         begin, each = time.monotonic(), self._pause_seconds()
         self._threads = [
@@ -155,16 +165,18 @@ class Calling:
     def _keep_calling(self, number: int, due: float, each_seconds: float) -> None:
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             begun = time.monotonic()
-            error = self._error(number)
+            is_strange = self._chance.random() < self._options.hostile
+            error = self._error(
+                self._chance.randrange(10_000) if is_strange else number, is_strange
+            )
             self.calls.append(Call(begun, time.monotonic() - begun, error))
             number += 1
             due += each_seconds
 
-    def _error(self, number: int) -> str:
-        is_strange = self._strangers and self._chance.random() < self._options.hostile
+    def _error(self, number: int, is_strange: bool = False) -> str:
         try:
             if self._strangers and is_strange:
-                self._strangers.make(self._chance.randrange(1_000_000))
+                self._strangers.make(number)
             else:
                 self._client.similar(INDEX, self._looks[number % len(self._looks)], k=5)
         except LookalikeError as error:
@@ -181,6 +193,7 @@ def main(options: Options) -> None:
     ) as client:
         calling = Calling(client, options)
         calling.wait_for_an_answer()
+        calling.let_strangers_in()
         with calling:
             print("begun", flush=True)
             for _ in sys.stdin:

@@ -25,12 +25,12 @@ class HostileCalls:
 
     def __init__(self, client: Client) -> None:
         embeds = (partial(client.embed, [image.content]) for image in corpus())
-        self._calls: list[Callable[[], object]] = [*_searches(client), *embeds]
+        self.calls: list[Callable[[], object]] = [*_searches(client), *embeds]
 
     def make(self, number: int) -> None:
         """Raises LookalikeError where the service had trouble, and not only the caller."""
         try:
-            self._calls[number % len(self._calls)]()
+            self.calls[number % len(self.calls)]()
         except (Unavailable, DeadlineExceeded, ServiceFault):
             raise
         except LookalikeError:
