@@ -15,7 +15,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -82,10 +82,13 @@ def measure(
     with workplace() as folder:
         tokens = folder / "tokens"
         tokens.write_text("".join(f"{name} {_digest(name)}\n" for name in CALLERS))
-        made = {"search": lambda: _search(folder, rows), "embedder": lambda: _embedder(folder)}
+        of = {
+            "search": cache(lambda: _search(folder, rows)),
+            "embedder": cache(lambda: _embedder(folder)),
+        }
         for case in cases:
             name, _, without = case.partition(", ")
-            tier = made[name]()
+            tier = of[name]()
             cap = {} if without else {"max_calls_each": MAX_CALLS_EACH}
             with tier.start(tokens=tokens, **cap) as running:
                 figures[case] = _loaded(running.address, tier, seconds, times)
