@@ -132,6 +132,7 @@ class Generation:
         stages: Stages,
     ) -> Answer:
         while True:
+            calls.check_caller()
             begun = perf_counter_ns()
             ranking = _permitted(ranking, probe, rules)
             taken = self._taken(ranking, rules)

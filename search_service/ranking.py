@@ -46,6 +46,7 @@ def rank(segments: Segments, rows: Rows, queries: Vectors) -> Ranking:
 
     Ties keep that order.
     """
+    calls.check_caller()
     far = distances(segments.vectors, rows, queries)
     order = np.argsort(far, kind="stable")
     items = segments.items_of(rows[order])
@@ -72,6 +73,7 @@ def rank_each(segments: Segments, found: Sequence[Rows], queries: Vectors) -> li
 
 def _rank_block(segments: Segments, found: Sequence[Rows], queries: Vectors) -> list[Ranking]:
     """Every row is an item of its own, and the rows are in the order of their ids."""
+    calls.check_caller()
     rows = np.sort(np.stack(found), axis=1)
     differences = segments.vectors[rows] - queries[:, None]
     far = np.sqrt(np.vecdot(differences, differences))

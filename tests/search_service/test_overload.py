@@ -13,7 +13,7 @@ from lookalike_kit import calls
 from lookalike_kit.errors import CallerGone
 from search_service.catalog import Catalog
 from search_service.options import read_options
-from search_service.query import ByItem
+from search_service.query import ByItem, ByVector
 
 SPACE = "a" * 64
 SERVICE = "lookalike.search.v1.SearchService"
@@ -190,9 +190,13 @@ def test_calls_that_expire_while_they_wait_never_run(slow, many_photos):
 
 
 @pytest.mark.parametrize("options", [{}, {"accuracy": pb.ACCURACY_EXACT}], ids=["engine", "exact"])
-def test_every_step_of_a_batch_asks_whether_it_is_awaited(generation, options):
+@pytest.mark.parametrize("by", ["item", "vector"])
+def test_every_step_of_a_batch_asks_whether_it_is_awaited(generation, by, options):
     asked = []
     targets = [ByItem(f"item-{i:05d}", "queries") for i in range(256)]
+    if by == "vector":
+        vectors = generation.segments.vectors[:256]
+        targets = [ByVector(each.tobytes(), SPACE, "queries") for each in vectors]
     read = read_options(pb.SearchOptions(**options), queries=256)
 
     def is_awaited():
