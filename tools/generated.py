@@ -1,6 +1,7 @@
 """The pages that are made from code: `python -m tools.generated write|check`.
 
 docs/errors.md from the enum ErrorReason, docs/configuration.md from the configuration classes,
+docs/embedder-figures.md from the results of `make bench-embed`,
 deploy/monitoring and docs/metrics.md from tools/monitoring. `check` also compares the committed
 stubs with those that `make protos` writes.
 """
@@ -21,6 +22,7 @@ from lookalike_kit.config import describe
 from lookalike_kit.errors import reason_name
 from search_service.config import PREFIX as SEARCH_PREFIX
 from search_service.config import SearchConfig
+from tools.embedder_figures import figures_page
 from tools.monitoring.pages import pages as monitoring_pages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,6 +105,7 @@ def _client_settings() -> list[str]:
 PAGES = {
     "docs/errors.md": errors_page,
     "docs/configuration.md": configuration_page,
+    "docs/embedder-figures.md": figures_page,
     **monitoring_pages(),
 }
 
