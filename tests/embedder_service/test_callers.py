@@ -61,6 +61,7 @@ def embedding(content: bytes) -> pb.EmbedRequest:
 def test_who_does_not_read_its_answers_holds_no_thread_and_no_place(
     served, caller, picture, encode
 ):
+    gc.collect()  # what other tests left in cycles
     with frozen(caller):
         served.model.free.set()
         served.until(lambda: served.in_flight() == 0)  # answered, and nobody has read a word
@@ -92,5 +93,5 @@ def test_a_stop_waits_no_longer_than_its_grace_for_who_does_not_read(served, cal
         served.until(lambda: served.in_flight() == 0)
         served.stop()
 
-    left = {thread.name.split("_")[0] for thread in threading.enumerate()}
-    assert not left & {"call", "admin", "model", "model-watch", "metrics"}
+    ours = {"call", "admin", "model", "model-watch", "metrics"}
+    served.until(lambda: not ours & {each.name.split("_")[0] for each in threading.enumerate()})
