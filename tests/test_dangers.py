@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("client", "embedder_service", "lookalike_kit", "search_service", "tools")
+OURS = (
+    *("benchmarks", "client", "embedder_service", "lookalike_kit", "proofs", "search_service"),
+    "tools",
+)
 
 # Formats whose reading can run code.
 MODULES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
@@ -34,7 +37,7 @@ ARGUMENTS = {"allow_pickle", "shell"}
 
 
 def test_no_code_of_ours_does_any_of_it():
-    files = [file for folder in PRODUCT for file in (ROOT / folder).rglob("*.py")]
+    files = [file for folder in OURS for file in (ROOT / folder).rglob("*.py")]
 
     found = [
         f"{file.relative_to(ROOT)}:{line}: {what}"
