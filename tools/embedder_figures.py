@@ -101,8 +101,8 @@ def _overload(rows: Mapping[str, Any]) -> list[str]:
     columns = list(next(iter(loads.values())))
     cells = ((load, *row.values()) for load, row in loads.items())
     return [
-        f"Overload, over a peak of {rows['peak_images']} images/s; {rows['peak_after']} of it after",
-        "the load:",
+        f"Overload, over a peak of {rows['peak_images']} images/s; afterwards the peak was",
+        f"{rows['peak_after']} of it:",
         "",
         *_table(("load", *(column.replace("_", " ") for column in columns)), cells),
     ]

@@ -7,6 +7,7 @@ import pytest
 pytestmark = pytest.mark.torch
 
 
+@pytest.mark.timeout(600)  # two processes that import torch
 def test_a_model_is_measured_at_a_small_size(capsys):
     from benchmarks import embed
 
@@ -17,7 +18,7 @@ def test_a_model_is_measured_at_a_small_size(capsys):
     assert figures["compiled_vs_eager"] > 0
     assert figures["error"]["agreement"] == pytest.approx(1, abs=0.1)
     assert figures["failed_at_80"] == 0
-    assert set(figures["by_batch"]) == {"1", "2", "4"}
+    assert set(figures["by_batch"]) == {"1", "2"}
 
 
 def test_the_host_is_measured_at_a_small_size(capsys):
