@@ -75,6 +75,7 @@ class Embedder:
             Registration(
                 INFERENCE,
                 lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
+                ready_made=("ServerLive", "ServerReady", "ModelReady"),
             ),
         ]
         self.server = Server(config, "embedder", self.registry, services, traces=traces)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -147,13 +147,15 @@ class AdmissionPool(ThreadPoolExecutor):
 class AdmissionInterceptor(grpc.ServerInterceptor):
     """Reads calls and runs them in the pool's places, or refuses them. The innermost interceptor.
 
-    Calls of the services that `unbounded` names are read like others but need no place.
+    Calls whose method begins as one of `unbounded` are read like others but need no place.
     """
 
-    def __init__(self, pool: AdmissionPool, refuser: Refuser, unbounded: str = "") -> None:
+    def __init__(
+        self, pool: AdmissionPool, refuser: Refuser, unbounded: Sequence[str] = ()
+    ) -> None:
         self._pool = pool
         self._refuser = refuser
-        self._unbounded = f"/{unbounded}/"
+        self._unbounded = tuple(unbounded)
 
     def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails

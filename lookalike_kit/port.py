@@ -14,10 +14,15 @@ from lookalike_kit.config import ConfigError, host_and_port
 
 @dataclass(frozen=True)
 class Registration:
-    """A service by its full name, and how it is added to a server."""
+    """A service by its full name, and how it is added to a server.
+
+    ready_made: methods that answer at once with what is there. They need no place among the calls
+    that run, so that a full service still says that it is ready.
+    """
 
     full_name: str
     register: Callable[[grpc.Server], None]
+    ready_made: tuple[str, ...] = ()
 
 
 class Port:

@@ -94,7 +94,9 @@ class Ports:
         outermost: Sequence[grpc.ServerInterceptor] = (),
         longest_call_seconds: float = _CALL_SECONDS,
     ) -> Port:
-        admitting = AdmissionInterceptor(pool, self._refuser, unbounded=HEALTH)
+        ready_made = [f"/{each.full_name}/{name}" for each in services for name in each.ready_made]
+        unbounded = (f"/{HEALTH}/", *ready_made)
+        admitting = AdmissionInterceptor(pool, self._refuser, unbounded)
         return Port(
             setting,
             pool,

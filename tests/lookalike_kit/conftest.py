@@ -31,8 +31,15 @@ class Served:
 
     @property
     def say(self) -> Any:
+        return self._method("Say")
+
+    @property
+    def ready(self) -> Any:
+        return self._method("Ready")
+
+    def _method(self, name: str) -> Any:
         return self.channel.unary_unary(
-            f"/{ECHO}/Say",
+            f"/{ECHO}/{name}",
             request_serializer=StringValue.SerializeToString,
             response_deserializer=StringValue.FromString,
         )
@@ -58,21 +65,22 @@ class Gate:
 
 
 def echo_service(answer: Answer, name: str = ECHO) -> Registration:
-    """Say, which answers as `answer` does; registered as generated code does it."""
+    """Say, which answers as `answer` does, and Ready; registered as generated code does it."""
 
     def register(server: grpc.Server) -> None:
         handlers = {
-            "Say": grpc.unary_unary_rpc_method_handler(
-                answer,
+            method: grpc.unary_unary_rpc_method_handler(
+                answers,
                 request_deserializer=StringValue.FromString,
                 response_serializer=StringValue.SerializeToString,
             )
+            for method, answers in (("Say", answer), ("Ready", lambda request, _: request))
         }
         generic = grpc.method_handlers_generic_handler(name, handlers)
         server.add_generic_rpc_handlers((generic,))
         server.add_registered_method_handlers(name, handlers)
 
-    return Registration(name, register)
+    return Registration(name, register, ready_made=("Ready",))
 
 
 @pytest.fixture

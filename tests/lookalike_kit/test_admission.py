@@ -41,6 +41,20 @@ def test_what_comes_over_the_limit_is_refused_while_the_rest_is_answered(serve, 
     assert served.metric("lookalike_admission_refused_total") == 25
 
 
+def test_a_full_service_still_says_what_is_ready_made(serve, gate):
+    served = serve(gate, threads=1, max_waiting=0)
+    held = served.say.future(HELLO, timeout=60)
+    gate.wait_for_a_call()
+
+    with pytest.raises(grpc.RpcError) as full:
+        served.say(HELLO, timeout=20)
+    ready = served.ready(HELLO, timeout=20)
+    gate.opened.set()
+
+    assert full.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert ready == held.result() == HELLO
+
+
 def test_a_refusal_tells_clients_when_to_come_back_in_both_ways(serve, gate):
     served = serve(gate, threads=1, max_waiting=0)
     held = served.say.future(HELLO)
