@@ -37,19 +37,19 @@ _HELD = Fault(held=True)
 _RESET = Fault(reset_seconds=2.0)
 _FLAPPING = Fault(reset_seconds=0.05)
 _REFUSED = Fault(reset_seconds=0.0)
-# Of the first and of the second replica of each tier.
+# Of the first and of the second replica of each tier. Last what leaves no budget for retries.
 FAULTS: Mapping[str, tuple[Fault, Fault]] = {
     "quiet": (NONE, NONE),
     "one delayed by 0.1 s": (_DELAYED, NONE),
     "all delayed by 0.1 s": (_DELAYED, _DELAYED),
-    "all delayed by 2 s": (_LATE, _LATE),
-    "one a black hole": (_HELD, NONE),
-    "all black holes": (_HELD, _HELD),
     "one reset every 2 s": (_RESET, NONE),
     "all reset every 2 s": (_RESET, _RESET),
-    "one reset at once": (_REFUSED, NONE),
-    "all reset at once": (_REFUSED, _REFUSED),
     "one flapping": (_FLAPPING, NONE),
+    "one reset at once": (_REFUSED, NONE),
+    "one a black hole": (_HELD, NONE),
+    "all delayed by 2 s": (_LATE, _LATE),
+    "all black holes": (_HELD, _HELD),
+    "all reset at once": (_REFUSED, _REFUSED),
 }
 
 
