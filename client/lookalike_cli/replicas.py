@@ -113,10 +113,20 @@ def find_replicas(text: str, service: str) -> list[Replica]:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError:  # the replica's line says that nobody is there
         return [replica]
-    hosts = sorted({str(address[0]) for *_, address in found})
-    if len(hosts) == 1 or "," in text or host == "localhost":
+    if "," in text or host == "localhost":
         return [replica]
-    return [_at(f"[{each}]" if ":" in each else each, replica, host) for each in hosts]
+    return at_each(sorted({str(address[0]) for *_, address in found}), replica)
+
+
+def at_each(hosts: Sequence[str], replica: Replica) -> list[Replica]:
+    """The same ports at each host; their certificates are for the name. One host is the name's."""
+    if len(hosts) == 1:
+        return [replica]
+    name = replica.address.rpartition(":")[0]
+    ports = [each.rpartition(":")[2] for each in replica.addresses]
+    shown = [f"[{host}]" if ":" in host else host for host in hosts]
+    places = ([f"{host}:{port}" for port in ports] for host in shown)
+    return [Replica(address, admin, metrics, name) for address, admin, metrics in places]
 
 
 def embedder_state(replica: Replica) -> State:
@@ -196,9 +206,3 @@ def _healthy(replica: Replica) -> bool:
 
 def _said(error: grpc.RpcError) -> str:
     return f"{error.code().name}: {error.details()}"
-
-
-def _at(host: str, replica: Replica, name: str) -> Replica:
-    """The same ports at another host."""
-    address, admin, metrics = (f"{host}:{each.rpartition(':')[2]}" for each in replica.addresses)
-    return Replica(address, admin, metrics, name)

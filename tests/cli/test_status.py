@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from lookalike_cli import processes
 from lookalike_cli.addresses import Replica
-from lookalike_cli.replicas import find_replicas, parse_replica
+from lookalike_cli.replicas import at_each, find_replicas, parse_replica
 
 pytest.importorskip("annoy")
 
@@ -152,6 +152,16 @@ def test_a_replicas_other_ports_follow_from_its_first():
         "search-0:50061", "search-0:50062", "search-0:9161"
     )
     assert parse_replica("h:1,h:7,h:8", "embedder") == Replica("h:1", "h:7", "h:8")
+
+
+def test_a_name_with_several_addresses_is_as_many_replicas():
+    replica = parse_replica("search:50061", "search")
+
+    assert at_each(["10.0.0.7"], replica) == [replica]
+    assert at_each(["10.0.0.7", "fd00::7"], replica) == [
+        Replica("10.0.0.7:50061", "10.0.0.7:50062", "10.0.0.7:9161", "search"),
+        Replica("[fd00::7]:50061", "[fd00::7]:50062", "[fd00::7]:9161", "search"),
+    ]
 
 
 def test_a_name_that_nobody_knows_is_one_replica():
