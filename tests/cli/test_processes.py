@@ -30,8 +30,8 @@ def small(tmp_path, monkeypatch):
     (tmp_path / "small_service.py").write_text(SERVICE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    def start(wait_seconds=30.0, log=tmp_path / "logs" / "small.log", **settings):
-        return processes.start("small_service", "SMALL_", settings, log, wait_seconds)
+    def start(wait_seconds=30.0, log=tmp_path / "logs" / "small.log", under=(), **settings):
+        return processes.start("small_service", "SMALL_", settings, log, wait_seconds, under)
 
     return start
 
@@ -46,6 +46,12 @@ def test_a_process_is_known_by_its_serving_line(small):
 
 def test_a_process_stops_in_order_when_asked(small):
     with small() as running:
+        assert running.terminate() == 0
+
+
+def test_a_process_may_be_run_by_another_command_in_its_place(small):
+    with small(under=("env", "SMALL_ADDRESS=by env")) as running:
+        assert running.address == "by env"
         assert running.terminate() == 0
 
 
