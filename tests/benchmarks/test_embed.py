@@ -16,7 +16,6 @@ def test_a_model_is_measured_at_a_small_size(capsys):
     figures = _figures(capsys)
     assert figures["throughput_vs_model_loop"] > 0
     assert figures["compiled_vs_eager"] > 0
-    assert figures["error"]["agreement"] == pytest.approx(1, abs=0.1)
     assert figures["failed_at_80"] == 0
     assert set(figures["by_batch"]) == {"1", "2"}
 
