@@ -16,6 +16,8 @@ from lookalike_cli.scrape import scrape
 from proofs.hosts import Host, Network
 
 NEWS_SECONDS = 1.0
+# terminationGracePeriodSeconds, after which a kubelet would kill.
+GRACE_PERIOD_SECONDS = 30.0
 
 # On a host, for the pod of this number: a StatefulSet's keep their numbers, and with them a cache.
 Start = Callable[[Host, int], Running]
@@ -93,5 +95,5 @@ class Tier:
         time.sleep(NEWS_SECONDS)
         self.pods.remove(pod)
         self._tell()
-        self.exit_codes.add(pod.running.process.wait())
+        self.exit_codes.add(pod.running.process.wait(GRACE_PERIOD_SECONDS))
         pod.host.remove()
