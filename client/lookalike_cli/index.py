@@ -17,6 +17,7 @@ from lookalike_cli.stores import saying_what_is_wrong, store_option
 from lookalike_cli.tuning import tune_command
 from search_service.build import (
     BuildOptions,
+    Source,
     build,
     held_by,
     hold,
@@ -81,7 +82,13 @@ for each in (
     metavar="NAME=KIND",
     help=f"The type of an attribute that would be read as another: {', '.join(KINDS)}.",
 )
-@click.option("--target-recall", default=0.99, show_default=True, help="What the engine is for.")
+@click.option(
+    "--target-recall",
+    default=0.99,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="What the engine is for.",
+)
 @click.option("--trees", default=50, show_default=True, type=click.IntRange(1, 1000))
 @click.option(
     "--article",
@@ -122,7 +129,7 @@ def build_command(
     if article is not None:
         options = replace(BuildOptions.article(article), threads=options.threads)
     begun = time.monotonic()
-    draft = build(read_source(vectors, dict(map(_kind, types))), out, options)
+    draft = build(_source(vectors, dict(map(_kind, types))), out, options)
     seconds = time.monotonic() - begun
     if as_json:
         print_json({"out": str(out), "seconds": round(seconds, 2), **_draft_json(draft)})
@@ -271,6 +278,14 @@ def _kind(text: str) -> tuple[str, AttributeKind]:
     if kind not in KINDS:
         raise click.UsageError(f"--type: expected NAME=KIND, one of {', '.join(KINDS)}, got {text}")
     return name, cast(AttributeKind, kind)
+
+
+def _source(vectors: Path, types: dict[str, AttributeKind]) -> Source:
+    source = read_source(vectors, types)
+    known = source.photos.column_names
+    if strange := sorted(set(types) - set(known)):
+        raise click.UsageError(f"--type: expected one of {', '.join(known)}, got {strange[0]}")
+    return source
 
 
 def _draft_json(draft: Draft) -> dict[str, object]:

@@ -14,7 +14,7 @@ from lookalike_cli.generations import COLUMNS, listed_json, row
 from lookalike_cli.printing import age, json_option, print_json, print_table
 from lookalike_cli.stores import saying_what_is_wrong, store_option
 from search_service.build import Listed, Statuses, held_by, listing
-from search_service.store import Store, StoreError
+from search_service.store import Store
 
 GENERATIONS_SHOWN = 10
 _REPLICA_COLUMNS = ("replica", "ready", "no ", "space", "for ", "queries ", "live recall ", "")
@@ -36,11 +36,9 @@ def status_command(
     lookalike index status dresses --store store/ --replicas search-headless:50061
     """
     opened = Store(store)
-    if name not in (known := opened.names("indexes")):
-        raise StoreError(f"index: expected one of {', '.join(known) or 'none'}, got {name}")
-    held, found, statuses = (
-        held_by(opened, name),
+    found, held, statuses = (
         listing(opened, name),
+        held_by(opened, name),
         _statuses(replica, replicas),
     )
     if as_json:

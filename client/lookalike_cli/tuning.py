@@ -35,7 +35,13 @@ OPTIONS: tuple[Option, ...] = ("auto", "fastest")
     type=click.Choice(["annoy", "graph"]),
     help="Default: every one that is installed.",
 )
-@click.option("--target-recall", default=0.99, show_default=True, help="Where they are compared.")
+@click.option(
+    "--target-recall",
+    default=0.99,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Where they are compared.",
+)
 @click.option("--trees", default=50, show_default=True, type=click.IntRange(1, 1000))
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="A picture to draw: .png, .svg."

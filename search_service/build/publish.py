@@ -192,7 +192,11 @@ def release(store: Store, index: str) -> None:
 
 
 def listing(store: Store, index: str) -> list[Listed]:
-    """The generations of an index, the newest first. What is damaged is listed as such."""
+    """The generations of an index, the newest first. What is damaged is listed as such.
+
+    StoreError for a name that the store does not know.
+    """
+    _check_known(store, index)
     named = _named(store, index)
     return [
         Listed(number, sha256, _readable_manifest(store, index, number, sha256), sha256 in named)

@@ -196,8 +196,13 @@ def _attributes(
         kind, column = _typed(name, source.photos.column(name).combine_chunks(), source.types)
         rows = column.take(order)
         items = rows.take(pa.array(first_rows))
-        if rows != items.take(spread):
-            raise SourceError(f"{name}: expected one value an item, got photos that differ")
+        if rows != (agreed := items.take(spread)):
+            pairs = enumerate(zip(rows, agreed, strict=True))
+            place = next(place for place, (own, first) in pairs if own != first)
+            item_id = source.photos.column("item_id")[order[place].as_py()]
+            raise SourceError(
+                f"{name}: expected one value an item, got photos of {item_id.as_py()!r} that differ"
+            )
         found[name] = (kind, items)
     _check_attribute_bytes(found)
     return found

@@ -120,6 +120,12 @@ def test_prune_says_first_what_it_would_remove(lookalike_command, publish, store
         (("build", "{empty}", "-o", "{new}"), "expected vectors.npy"),
         (("build", "{vectors}", "-o", "{empty}"), "expected a folder that does not exist yet"),
         (("build", "{vectors}", "-o", "{new}", "--type", "size=number"), "expected NAME=KIND"),
+        (
+            ("build", "{vectors}", "-o", "{new}", "--type", "color=string"),
+            "--type: expected one of photo_id, item_id, colour, size, got color",
+        ),
+        (("build", "{vectors}", "-o", "{new}", "--target-recall", "99"), "not in the range"),
+        (("list", "dresses", "--store", "{store}"), "expected a published one (none)"),
         (("build", "{vectors}", "-o", "{new}", "--type", "colour=int64"), "colour: expected int64"),
         (("publish", "{empty}", "dresses", "--store", "{store}"), "draft.json"),
         (("rollback", "dresses", "--store", "{store}"), "expected a published one (none)"),

@@ -191,7 +191,8 @@ def test_generations_are_listed_the_newest_first(store, builds):
         (2, True),
         (1, False),
     ]
-    assert listing(store, "shoes") == []
+    with pytest.raises(StoreError, match="expected a published one"):
+        listing(store, "shoes")
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "Dresses", "a/b", "x" * 64])

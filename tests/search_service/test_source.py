@@ -117,9 +117,11 @@ def test_two_columns_of_one_name_or_none_are_refused():
 
 
 def test_photos_of_an_item_have_to_agree_on_its_attributes():
-    message = refusal(source(photo_id=["1", "2"], item_id=["a", "a"], colour=["red", "blue"]))
+    message = refusal(
+        source(photo_id=["3", "1", "2"], item_id=["b", "a", "b"], colour=["red", "red", "blue"])
+    )
 
-    assert message == "colour: expected one value an item, got photos that differ"
+    assert message == "colour: expected one value an item, got photos of 'b' that differ"
 
 
 def test_a_missing_attribute_differs_from_one_that_is_there():
