@@ -23,9 +23,8 @@ DOMAIN = "lookalike.svc.cluster.local"
 TTL_SECONDS = 5
 _APART = "PROOF_HOSTS_APART"
 _TRIAL = (
-    "sh",
-    "-ec",
-    "mount -t tmpfs trial /mnt; ip link add name trial-0 type bridge; "
+    "mount -t tmpfs trial /mnt",
+    "ip link add name trial-0 type bridge",
     "ip link add name trial-1 type veth peer name trial-2",
 )
 _BRIDGE, _PREFIX = "hosts", "10.77"
@@ -36,7 +35,9 @@ def missing() -> str:
     """What is not here that hosts need; "" where all is."""
     if absent := [command for command in NEEDED if shutil.which(command) is None]:
         return f"commands: {', '.join(absent)}"
-    tried = subprocess.run([*_UNSHARE, *_TRIAL], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        [*_UNSHARE, "sh", "-ec", "; ".join(_TRIAL)], capture_output=True, text=True, check=False
+    )
     return f"namespaces: {tried.stderr.strip()}" if tried.returncode else ""
 
 

@@ -1,4 +1,4 @@
-"""docs/proofs.md, its rolling restarts, in their quick form: one round, without pauses."""
+"""docs/proofs.md, its rolling restarts, in their quick form: one round, with short pauses."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ lacking = hosts.missing()
 
 @pytest.mark.skipif(bool(lacking), reason=f"needs root's network namespaces, got no {lacking}")
 def test_a_rolling_restart_of_both_tiers_fails_no_call_and_new_pods_get_their_share():
-    small = "--rounds 1 --pods 2 --rate 40 --calls 1 --drain 0.5 --settle 0.5 --connection-age 2"
+    small = "--rounds 1 --pods 2 --rate 40 --calls 1 --drain 0.5 --settle 2 --connection-age 2"
 
     done = subprocess.run(
         [sys.executable, "-m", "proofs.rollout", *small.split()],
