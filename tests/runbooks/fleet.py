@@ -95,7 +95,12 @@ def running_fleet(folder: Path) -> Iterator[Fleet]:
     for _ in range(2):
         publish(store, "dresses", builds[SPACE])
     stand_in = {"model": 200, "log_calls_every": 1, "drain_seconds": 0}
-    usual = {"required": ["dresses"], "log_calls_every": 1, "drain_seconds": 0}
+    usual = {
+        "required": ["dresses"],
+        "log_calls_every": 1,
+        "live_recall_every": 0,  # a sample is taken by chance
+        "drain_seconds": 0,
+    }
     alone = {"threads": 1, "max_waiting": 0, "poll_seconds": 3600}
     with (
         processes.start(

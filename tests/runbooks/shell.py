@@ -24,7 +24,7 @@ class Shell:
             "--search search-replicas:50061": _each("--search", replicas),
             "--replicas search-replicas:50061": _each("--replica", replicas),
             "--search search-0:50061": f"--search {replicas[0]} --seconds 0",
-            "search-2:50061": _NOBODY,
+            "search-2:50061": ",".join([_NOBODY] * 3),
             "--replica search-0:50061": f"--replica {replicas[0]}",
             "store/": f"{fleet.store.root}",
             **fleet.ids,
@@ -62,7 +62,7 @@ class Shell:
         return line
 
     def _named(self, text: str) -> str:
-        for actual, named in self._names.items():
+        for actual, named in sorted(self._names.items(), key=lambda each: -len(each[0])):
             text = text.replace(actual, named)
         return text
 
