@@ -57,7 +57,7 @@ $(BENCH_VENV)/.installed: requirements/bench.txt | $(SETUP)
 bench-swap: $(SETUP) ## 300 swaps of full-size generations under load (SWAPS=N for fewer): about an hour
 	@$(BIN)/python -m benchmarks.swap $(if $(SWAPS),--swaps $(SWAPS))
 
-bench-embed: $(SETUP) $(LITSERVE_VENV)/.installed ## the embedder's figures on this machine's device, beside LitServe: about 45 minutes on two cores
+bench-embed: $(SETUP) $(LITSERVE_VENV)/.installed ## the embedder's figures on this machine's device, beside LitServe: about 25 minutes on two cores
 	@$(BIN)/python -m benchmarks.embed
 
 $(LITSERVE_VENV)/.installed: requirements/litserve.txt | $(SETUP)

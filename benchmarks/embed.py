@@ -60,7 +60,7 @@ Part = Callable[[bool], Mapping[str, object]]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="seconds instead of half an hour")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of 25 minutes")
     parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
     given = parser.parse_args(arguments)
     parts = given.parts.split(",")

@@ -59,11 +59,12 @@ def ask(
 
         with ThreadPoolExecutor(at_once) as pool:
             cpu = time.process_time()
-            end = time.perf_counter() + seconds
+            started = time.perf_counter()
+            end = started + seconds
             done = sorted(each for one in pool.map(calls, range(at_once)) for each in one)
             cpu = time.process_time() - cpu
     took = [call_seconds for _, call_seconds in done]
-    return Asked(_rate([ended for ended, _ in done], at_once, seconds), took, cpu)
+    return Asked(_rate([ended - started for ended, _ in done], at_once), took, cpu)
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,14 @@ def send(address: str, photos: Photos, due: Sequence[float], timeout: float) -> 
     return Sent(codes, rate, [seconds for _, seconds in answers], refusal_seconds)
 
 
-def _rate(ended: Sequence[float], at_once: int, seconds: float) -> float:
+def _rate(ended: Sequence[float], at_once: int) -> float:
     """Calls a second, from the first caller's second answer on until none asks any more.
 
-    Answers come in bursts, a batch at a time: both ends are counted at the end of a burst.
+    Answers come in bursts, a batch at a time: both ends are counted at the end of a burst. Of few
+    calls all count, from the start to the end of the last.
     """
     if len(ended) < 4 * at_once:
-        return len(ended) / seconds
+        return len(ended) / ended[-1]
     return (len(ended) - 2 * at_once) / (ended[-1 - at_once] - ended[at_once - 1])
 
 
