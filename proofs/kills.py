@@ -26,6 +26,7 @@ from proofs.catalogue import build_of
 from proofs.replica import by_item, replica, workplace
 from proofs.scenes import INDEX, ITEM, Builds, Scene, new_store, scenes
 from proofs.traced import Place, killed_after, killed_at, places
+from search_service import fetch
 from search_service.build import publish
 from search_service.cache import Cache
 from search_service.catalog import Catalog
@@ -35,7 +36,7 @@ from search_service.store import Store
 
 RANDOM_KILLS = 200
 SWAPS = 30
-# A replica starts Python's check of the files, whose start is not the store's business.
+# A replica starts Python's copying and check of the files, whose start is not the store's business.
 CALLS_OF_A_SWAP = ("openat", "write", "fsync", "rename", "unlink", "mkdir", "flock", "close")
 
 
@@ -71,7 +72,7 @@ def main() -> None:
             Interrupted(scene, builds.next, folder, tally).run(
                 options.every, options.random // len(written)
             )
-        _kill_takings_in(builds, folder, tally, options.every)
+        kill_takings_in(builds, folder, tally, options.every)
         _kill_replicas(folder, tally, options.swaps)
     table(
         "kill -9",
@@ -150,29 +151,35 @@ class Interrupted:
         return new_store(self._template, self._folder / "store")
 
 
-def _kill_takings_in(builds: Builds, folder: Path, tally: Tally, every: int) -> None:
-    """A replica's loader, killed at its calls while it takes a new generation in."""
+def kill_takings_in(builds: Builds, folder: Path, tally: Tally, every: int) -> None:
+    """A replica's loader, and its copying from the store, killed while a new generation comes."""
     store = Store(folder / "served")
     template, cache = folder / "cache-before", folder / "cache"
     publish(store, INDEX, builds.first)
     _look(store, template)
-    publish(store, INDEX, builds.second)
+    published = publish(store, INDEX, builds.second)
+    blobs = [f"{blob.sha256}:{blob.bytes}" for blob in published.manifest.blobs().values()]
+    works: dict[str, Callable[[], object]] = {
+        "a replica's taking in": lambda: _expect(_look(store, cache), [2]),
+        # It has a process of its own, which strace does not see from the loader's.
+        "a replica's copying": lambda: _expect(fetch.main(f"{store.root}", f"{cache}", *blobs), 0),
+    }
 
-    def fresh() -> Callable[[], None]:
+    def fresh(work: Callable[[], object]) -> Callable[[], object]:
         shutil.rmtree(cache, ignore_errors=True)
         shutil.copytree(template, cache)
-        return lambda: _expect(_look(store, cache), [2])
+        return work
 
-    name = "a replica's taking in"
-    found = [each for each in places(fresh(), folder / "strace") if each.call in CALLS_OF_A_SWAP]
-    for place in found[::every]:
-        tally.kills[name] += killed_at(fresh(), place, folder / "strace")
-        if not tally.is_new(name, _left_in(cache)):
-            continue
-        if (served := _look(store, cache)) != [2]:
-            tally.wrong.append(f"{name}, {place}: expected generation 2, got {served}")
-        if left := promises.leftovers(Store(cache)):
-            tally.wrong.append(f"{name}, {place}: expected nothing left over, got {left}")
+    for name, work in works.items():
+        found = places(fresh(work), folder / "strace")
+        for place in [each for each in found if each.call in CALLS_OF_A_SWAP][::every]:
+            tally.kills[name] += killed_at(fresh(work), place, folder / "strace")
+            if not tally.is_new(name, _left_in(cache)):
+                continue
+            if (served := _look(store, cache)) != [2]:
+                tally.wrong.append(f"{name}, {place}: expected generation 2, got {served}")
+            if left := promises.leftovers(Store(cache)):
+                tally.wrong.append(f"{name}, {place}: expected nothing left over, got {left}")
 
 
 def _left_in(cache: Path) -> str:
@@ -190,9 +197,9 @@ def _look(store: Store, folder: Path) -> list[int]:
     return [each.manifest.number for each in catalog.serving.generations.get(INDEX, ())]
 
 
-def _expect(got: list[int], wanted: list[int]) -> None:
+def _expect(got: object, wanted: object) -> None:
     if got != wanted:
-        raise RuntimeError(f"expected {wanted} to be served, got {got}")
+        raise RuntimeError(f"expected {wanted}, got {got}")
 
 
 def _kill_replicas(folder: Path, tally: Tally, swaps: int) -> None:

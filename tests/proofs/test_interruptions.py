@@ -48,6 +48,16 @@ def test_a_kill_leaves_current_with_whole_generations(scene, builds, name, tmp_p
     assert tally.kills[name] > 2
 
 
+@needs_strace
+def test_a_replica_killed_while_a_generation_comes_needs_no_cleaning(builds, tmp_path):
+    tally = kills.Tally(starts_replicas=False)
+
+    kills.kill_takings_in(builds, tmp_path, tally, every=45)
+
+    assert tally.wrong == []
+    assert min(tally.kills["a replica's taking in"], tally.kills["a replica's copying"]) >= 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which may mount")
 def test_a_disk_that_fills_up_loses_nothing(scene, builds, tmp_path):
     try:
