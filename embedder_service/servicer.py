@@ -78,7 +78,9 @@ class EmbedderServicer(pb_grpc.EmbedderServiceServicer):
             return _failed(position, vectors)
         return pb.ImageResult(
             embeddings=[
-                Embedding(values=vector.astype("<f4").tobytes(), space_id=self._info.space_id)
+                Embedding(
+                    values=vector.astype("<f4", copy=False).tobytes(), space_id=self._info.space_id
+                )
                 for vector in vectors
             ]
         )
