@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from lookalike_kit import calls
 from search_service.generation import Answers, Generation
 from search_service.query import ByVector, Options, Target
 
@@ -67,8 +68,10 @@ class Together:
         return mine.leads
 
     def _lead(self, mine: _Call) -> Answers:
-        mates = self._mates(mine)
+        mates: list[_Call] = []
         try:
+            calls.check_caller()  # before others are taken along, who would have to search alone
+            mates = self._mates(mine)
             targets = [each.target for each in (mine, *mates)]
             answers = mine.generation.nearest(targets, mine.options)
             for each, answer in zip(mates, answers.answers[1:], strict=True):

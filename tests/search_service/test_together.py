@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from lookalike.search.v1 import search_pb2 as pb
 
-from lookalike_kit.errors import InvalidField
+from lookalike_kit import calls
+from lookalike_kit.errors import CallerGone, InvalidField
 from search_service.answer import Answer
 from search_service.build import publish
 from search_service.generation import Answers, Generation
@@ -139,6 +140,31 @@ def test_one_bad_call_fails_alone(slow, ask, together):
     with pytest.raises(InvalidField):
         calls[1].result(20)
     assert ask(b"d").result(20) == b"d"  # nobody's room was lost
+
+
+def test_a_call_that_nobody_awaits_any_more_leads_no_others(slow, ask, pool, together):
+    first = ask(b"a")
+    slow.entered.acquire()
+
+    def gone():
+        calls.begin([], lambda: False)
+        try:
+            together.nearest(slow, [target(b"gone")], PLAIN)
+        finally:
+            calls.end()
+
+    leader = pool.submit(gone)
+    wait_in_line(together, 1)
+    others = []
+    for at, name in enumerate([b"b", b"c"], 2):
+        others.append(ask(name))
+        wait_in_line(together, at)
+    slow.may_end.release(20)
+
+    with pytest.raises(CallerGone):
+        leader.result(20)
+    assert [first.result(20), *(call.result(20) for call in others)] == [b"a", b"b", b"c"]
+    assert slow.searches == [[b"a"], [b"b", b"c"]]
 
 
 def test_what_is_unlike_others_does_not_wait(slow, ask, pool, together):
