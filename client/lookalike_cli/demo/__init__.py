@@ -45,7 +45,12 @@ from search_service.build import SourceError
     type=click.IntRange(min=2),
     help="Items to draw.",
 )
-@click.option("--epochs", default=FinetuneSettings.epochs, show_default=True)
+@click.option(
+    "--epochs",
+    default=FinetuneSettings.epochs,
+    show_default=True,
+    help="Passes over the photos in training.",
+)
 @click.option("--side", type=int, help="In pixels. Default: 112; 224 with resnet152.")
 @click.option(
     "--rows",

@@ -1,11 +1,13 @@
 """What came of it: the figures, a short table, and what to try next."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
 
 import click
 
+from embedder_service.judging.evaluate import Row
 from embedder_service.training.data import Catalogue
 from lookalike_cli.demo.calls import Tally
 from lookalike_cli.demo.damage import Mishap
@@ -77,6 +79,21 @@ def not_judged(found: Found) -> list[str]:
     return said
 
 
+def not_learnt(rows: Sequence[Row]) -> list[str]:
+    """What is to be said where the model finds no more items, or categories, than colours do."""
+    _, histogram, _, model = (row.figures for row in rows)
+    colours, learned = histogram.item_recall_at_1, model.item_recall_at_1
+    if colours is None or learned is None:
+        colours, learned = histogram.category_recall_at_1, model.category_recall_at_1
+    if colours is None or learned is None or learned > colours:
+        return []
+    said = (
+        "The model does no better here than a colour histogram: it has learnt too little. Bring "
+        "more photos of more items, or start from ImageNet's weights."
+    )
+    return [said]
+
+
 def say_what_is_next(story: Story, ending: Ending) -> None:
     """Where the pictures are, the table, and three commands."""
     out = story.out
@@ -95,7 +112,7 @@ def say_what_is_next(story: Story, ending: Ending) -> None:
                 for row in ending.learned.rows
             ],
         )
-    for line in not_judged(ending.found):
+    for line in not_judged(ending.found) + not_learnt(ending.learned.rows):
         click.echo(line)
     print_table(
         f"\nTen nearest of {ending.scale.rows:,} vectors",

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from embedder_service.judging.page import environment, style
-from lookalike_cli.demo.ending import Ending, not_judged
+from lookalike_cli.demo.ending import Ending, not_judged, not_learnt
 from lookalike_cli.demo.sheet import draw_grid
 from lookalike_cli.demo.story import Story
 
@@ -26,7 +26,7 @@ def write_report(story: Story, ending: Ending) -> Path:
             ending=ending,
             facts=story.facts,
             acts=[act for act in story.acts if act.seconds is not None],
-            not_judged=not_judged(ending.found),
+            reservations=not_judged(ending.found) + not_learnt(ending.learned.rows),
             grid=_data_url(grid, "jpeg"),
             sheet=_data_url(story.out / "neighbours.png", "png"),
             made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
