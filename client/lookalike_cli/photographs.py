@@ -23,8 +23,8 @@ def find_photographs(paths: Sequence[Path]) -> list[Photograph]:
             )
         found[photo_id] = Photograph(photo_id, path, item_id=photo_id)
     if not found:
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise click.ClickException(f"PATH: expected image files ({kinds}), got none")
+        kinds, folders = ", ".join(sorted(SUFFIXES)), ", ".join(map(str, paths))
+        raise click.ClickException(f"{folders}: expected image files ({kinds}), got none")
     return list(found.values())
 
 

@@ -172,7 +172,7 @@ def test_a_folder_without_photos_is_refused(lookalike_command, reachable, tmp_pa
 
     result = lookalike_command("embed", empty, "-o", out, *reachable)
 
-    assert "expected image files" in result.output
+    assert f"{empty}: expected image files" in result.output
 
 
 def test_an_embedder_that_refuses_for_a_while_is_asked_again(
