@@ -38,12 +38,13 @@ _SERVICE = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _CORES = cpu.cores()
 _LIMITS = images.Limits()
 
-OURS, BARE, KIT, DECODING, LITSERVE = (
+OURS, BARE, KIT, DECODING, LITSERVE, LITSERVE_A_CORE = (
     "served, a model that costs nothing",
     "bare echo",
     "echo in our server",
     "bare echo that decodes",
-    "LitServe, the same model",
+    "LitServe, one worker as it comes",
+    "LitServe, a worker a core",
 )
 
 
@@ -75,7 +76,7 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
     """All in turn, medians of the rounds; LitServe only where its environment is."""
     photos = [photograph(300, 300, number) for number in range(8)]
     with callers() as clients, ExitStack() as running:
-        contestants = dict(_contestants(clients, running, photos, seconds))
+        contestants = dict(_contestants(clients, running, photos))
         costs: dict[str, list[Cost]] = {name: [] for name in contestants}
         loops = []
         for _ in range(rounds):
@@ -85,7 +86,7 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
     found = {name: _middle(each) for name, each in costs.items()}
     _print(found, median(loops), rounds)
     ours, bare = found[OURS], found[BARE]
-    litserve = found.get(LITSERVE)
+    litserve = [found[name].rate for name in (LITSERVE, LITSERVE_A_CORE) if name in found]
     return {
         "host_overhead": round(ours.host / bare.server, 2),
         "host_overhead_of_kit": round(found[KIT].server / bare.server, 2),
@@ -94,8 +95,8 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
         "client_micros": {name: round(each.client, 1) for name, each in found.items()},
         "host_path_images": round(ours.rate, 1),
         "host_path_vs_decode_loop": round(ours.rate / median(loops), 3),
-        "litserve_images": litserve and round(litserve.rate, 1),
-        "vs_litserve": litserve and round(ours.rate / litserve.rate, 2),
+        "vs_litserve": round(ours.rate / litserve[0], 2) if litserve else None,
+        "vs_litserve_a_worker_a_core": round(ours.rate / litserve[1], 2) if litserve else None,
     }
 
 
@@ -127,7 +128,7 @@ def decode_clocked(request: pb.EmbedRequest) -> float:
 
 
 def _contestants(
-    clients: ProcessPoolExecutor, running: ExitStack, photos: Sequence[bytes], seconds: float
+    clients: ProcessPoolExecutor, running: ExitStack, photos: Sequence[bytes]
 ) -> Iterator[tuple[str, Contestant]]:
     def by_grpc(address: str) -> Callable[[float], Asked]:
         return lambda for_seconds: clients.submit(
@@ -154,7 +155,8 @@ def _contestants(
         running.enter_context(echo)
         yield name, Contestant(by_grpc(echo.address), echo.pid, _worked(echo))
     if litserve_callers.PYTHON.exists():
-        yield LITSERVE, running.enter_context(_fastest_litserve(clients, photos, seconds))
+        for name, workers in ((LITSERVE, 1), (LITSERVE_A_CORE, _CORES)):
+            yield name, running.enter_context(_litserve(clients, photos, workers))
 
 
 def _worked(echo: Echo) -> Callable[[], float]:
@@ -162,21 +164,17 @@ def _worked(echo: Echo) -> Callable[[], float]:
 
 
 @contextmanager
-def _fastest_litserve(
-    clients: ProcessPoolExecutor, photos: Sequence[bytes], seconds: float
+def _litserve(
+    clients: ProcessPoolExecutor, photos: Sequence[bytes], workers: int
 ) -> Iterator[Contestant]:
-    """With as many workers as serve the most: one, or one a core."""
-
-    def asked(port: int, for_seconds: float) -> Asked:
-        return clients.submit(litserve_callers.ask, port, photos, for_seconds, CALLERS).result()
-
-    rates = {}
-    for workers in sorted({1, _CORES}):
-        with litserve_callers.litserve(workers) as (port, _):
-            asked(port, seconds / 4)
-            rates[workers] = asked(port, seconds / 2).calls_per_second
-    with litserve_callers.litserve(max(rates, key=lambda each: rates[each])) as (port, pid):
-        yield Contestant(lambda for_seconds: asked(port, for_seconds), pid, lambda: 0.0)
+    with litserve_callers.litserve(workers) as (port, pid):
+        yield Contestant(
+            lambda seconds: clients.submit(
+                litserve_callers.ask, port, photos, seconds, CALLERS
+            ).result(),
+            pid,
+            lambda: 0.0,
+        )
 
 
 def _answer(address: str, photo: bytes) -> pb.EmbedResponse:

@@ -24,6 +24,7 @@ RUN = {
     "host_micros": {"served": 400.0},
     "client_micros": {"served": 290.0},
     "vs_litserve": None,
+    "vs_litserve_a_worker_a_core": None,
     "lone_request_ms": 66.1,
     "lone_over_batch_1": 1.04,
     "p99_ms_at_80": 900.0,

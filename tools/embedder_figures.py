@@ -72,6 +72,7 @@ def _ratios(run: Figures) -> list[tuple[object, ...]]:
         ("the same of an echo in our server", run["host_overhead_of_kit"], ""),
         ("host_path_vs_decode_loop", run["host_path_vs_decode_loop"], ""),
         ("vs_litserve", run["vs_litserve"], 3),
+        ("the same with a worker a core", run["vs_litserve_a_worker_a_core"], ""),
         ("lone_request_ms", run["lone_request_ms"], ""),
         ("the same over the model's own", run["lone_over_batch_1"], "" if on_gpu else 1.15),
         ("p99 at 80 % load, ms", run["p99_ms_at_80"], ""),
