@@ -51,7 +51,7 @@ class Program:
         except ModuleNotFoundError as error:
             if (error.name or "").startswith((self.name, "lookalike_kit")):
                 raise  # ours, and no extra's
-            return self._refuse(f"needs {error.name}: pip install 'lookalike[{self.extra}]'")
+            return self._refuse(f"needs {error.name}: pip install '.[{self.extra}]' in a checkout")
         return 0
 
     def _refuse(self, why: str) -> int:

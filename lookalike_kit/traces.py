@@ -34,7 +34,7 @@ def start(config: ServerConfig, service: str) -> Traces | None:
         from lookalike_kit.spans import exported_spans
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"traces: expected the extra otel with it (pip install 'lookalike[otel]'), got no "
+            f"traces: expected the extra otel (pip install '.[otel]' in a checkout), got no "
             f"{error.name}"
         ) from None
     return exported_spans(service)

@@ -9,7 +9,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
-        sys.exit(f"lookalike: this command needs {error.name}: pip install 'lookalike[cli]'")
+        sys.exit(f"lookalike: this command needs {error.name}: pip install '.[cli]' in a checkout")
     lookalike(prog_name="lookalike")
 
 

@@ -92,7 +92,7 @@ def command(
 def _expect_pillow(photographs: list[Photograph]) -> None:
     if any(photo.box for photo in photographs) and find_spec("PIL") is None:
         raise click.ClickException(
-            "--table: a column box needs Pillow: pip install 'lookalike[cli,embedder]'"
+            "--table: a column box needs Pillow: pip install '.[cli,embedder]' in a checkout"
         )
 
 

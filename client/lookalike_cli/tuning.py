@@ -91,7 +91,7 @@ def _check_drawing(out: Path) -> None:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            "--out: expected matplotlib, got none: pip install 'lookalike[plot]'"
+            "--out: expected matplotlib, got none: pip install '.[plot]' in a checkout"
         ) from error
 
 

@@ -94,7 +94,7 @@ def _naming_the_extra(name: str, error: ModuleNotFoundError) -> Exception:
         return error
     extra = VERBS[name].extra
     return click.ClickException(
-        f"`lookalike {name}` needs {missing}: pip install 'lookalike[{extra}]'"
+        f"`lookalike {name}` needs {missing}: pip install '.[{extra}]' in a checkout"
     )
 
 

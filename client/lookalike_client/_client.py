@@ -265,7 +265,7 @@ def _spans() -> tuple[
         from lookalike_client import _traces
     except ModuleNotFoundError as error:
         raise ValueError(
-            f"traces: expected the extra otel with it (pip install 'lookalike[otel]'), got no "
+            f"traces: expected the extra otel (pip install '.[otel]' in a checkout), got no "
             f"{error.name}"
         ) from None
     return _traces.span, [_traces.RpcSpans()]

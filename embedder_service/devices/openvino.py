@@ -94,7 +94,7 @@ def imported() -> ModuleType:
         import openvino
     except ImportError as error:
         raise Unavailable(
-            "engine: expected openvino, got none: pip install 'lookalike[openvino]'"
+            "engine: expected openvino, got none: pip install '.[openvino]' in a checkout"
         ) from error
     return cast(ModuleType, openvino)
 

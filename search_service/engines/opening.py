@@ -19,7 +19,7 @@ def check_installed(engine: EngineName) -> None:
     if engine == "graph" and find_spec("usearch") is None:
         raise EngineMissing(
             "engine: expected one that is installed here, got graph, which needs usearch: "
-            "pip install 'lookalike[graph]'"
+            "pip install '.[graph]' in a checkout"
         )
 
 

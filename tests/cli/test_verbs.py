@@ -47,7 +47,7 @@ def test_a_verb_whose_extra_is_missing_says_what_to_install(
     result = lookalike_command("draw")
 
     assert result.exit_code == 1
-    assert "needs not_installed_anywhere: pip install 'lookalike[graph]'" in result.output
+    assert "needs not_installed_anywhere: pip install '.[graph]' in a checkout" in result.output
 
 
 def test_the_command_itself_says_what_to_install_without_click():
@@ -56,7 +56,7 @@ def test_the_command_itself_says_what_to_install_without_click():
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
 
     assert result.returncode == 1
-    assert b"pip install 'lookalike[cli]'" in result.stderr
+    assert b"pip install '.[cli]' in a checkout" in result.stderr
 
 
 def test_an_unknown_verb_is_refused(lookalike_command):

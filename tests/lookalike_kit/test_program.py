@@ -71,6 +71,6 @@ def test_what_is_not_installed_is_told_with_its_extra_but_a_fault_of_ours_is_not
     assert run(STORE="a", NEEDS="nougat") == (
         2,
         "",
-        "kiosk needs nougat: pip install 'lookalike[sweets]'\n",
+        "kiosk needs nougat: pip install '.[sweets]' in a checkout\n",
     )
     assert "ModuleNotFoundError" in run(STORE="a", NEEDS="lookalike_kit.nougat")[2]

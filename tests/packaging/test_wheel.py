@@ -100,7 +100,7 @@ def test_the_command_without_its_extra_says_what_to_install(install):
     )
 
     assert done.returncode == 1
-    assert "pip install 'lookalike[cli]'" in done.stderr
+    assert "pip install '.[cli]' in a checkout" in done.stderr
 
 
 def test_the_commands_own_extra_is_enough_for_its_own_verbs(install):
@@ -114,7 +114,7 @@ def test_the_commands_own_extra_is_enough_for_its_own_verbs(install):
     for verb in ("embed", "search", "status", "up"):
         assert lookalike(verb, "--help")[0] == 0
     assert "UNAVAILABLE" in lookalike("status", "--search", "127.0.0.1:1", "--seconds", "0")[1]
-    assert "pip install 'lookalike[search]'" in lookalike("index", "--help")[1]
+    assert "pip install '.[search]' in a checkout" in lookalike("index", "--help")[1]
 
 
 def test_a_search_tiers_install_has_no_torch_and_starts(install):
@@ -149,7 +149,7 @@ def test_a_service_without_its_extra_says_what_to_install(install, tmp_path, bas
 
     assert done.returncode == 2
     assert done.stderr.startswith(f"{service} needs ")
-    assert done.stderr.endswith(f": pip install 'lookalike[{extra}]'\n")
+    assert done.stderr.endswith(f": pip install '.[{extra}]' in a checkout\n")
     assert done.stderr.count("\n") == 1
 
 

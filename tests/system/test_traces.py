@@ -164,4 +164,4 @@ def test_a_service_without_the_extra_says_what_to_install(store, tmp_path):
     )
 
     assert ran.returncode == 2
-    assert "traces: expected the extra otel with it (pip install 'lookalike[otel]')" in ran.stderr
+    assert "traces: expected the extra otel (pip install '.[otel]' in a checkout)" in ran.stderr

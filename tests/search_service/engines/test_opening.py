@@ -35,7 +35,7 @@ def test_a_graph_is_refused_by_name_and_annoy_is_not_where_usearch_is_missing():
         "except EngineMissing as error: print(error)"
     )
 
-    assert "which needs usearch: pip install 'lookalike[graph]'" in said(program)
+    assert "which needs usearch: pip install '.[graph]' in a checkout" in said(program)
     assert said("import search_service.check, search_service.intake; print('fine')") == "fine\n"
 
 
