@@ -68,11 +68,7 @@ class Reread(Generic[T]):
         self._paths = paths
         self._parse = parse
         self._lock = threading.Lock()
-        self._stamp = self._stamps()
-        try:
-            self._value = parse(paths)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{name}: expected readable PEM or text, got {error}") from None
+        self._value = self._first()
 
     def current(self) -> T:
         """The same object as before unless the files have changed. Takes a stat of each."""
@@ -80,6 +76,17 @@ class Reread(Generic[T]):
             with self._lock:
                 self._read()
         return self._value
+
+    def _first(self) -> T:
+        while True:
+            self._stamp = self._stamps()
+            try:
+                return self._parse(self._paths)
+            except (OSError, ValueError) as error:
+                if self._stamps() == self._stamp:  # and not a certificate with the next one's key
+                    raise ValueError(
+                        f"{self._name}: expected readable PEM or text, got {error}"
+                    ) from None
 
     def _read(self) -> None:
         before = self._stamps()

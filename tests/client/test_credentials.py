@@ -14,6 +14,7 @@ from lookalike.search.v1.search_pb2_grpc import (
     add_SearchServiceServicer_to_server,
 )
 from lookalike_client import Client, LookalikeError, Unavailable
+from lookalike_client._credentials import Reread
 
 from lookalike_kit import tls
 
@@ -214,3 +215,17 @@ def until(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)
+
+
+def test_a_client_that_is_made_while_the_files_change_has_the_next_ones(secret, authority):
+    certificate, key = authority.sign("shop", "shop")
+    _, another = authority.sign("shop", "shop")
+    mounted = secret(crt=certificate, key=another)
+
+    def change_between(paths):
+        if paths[1].read_bytes() == another:
+            mounted.replace(crt=certificate, key=key)
+            raise ValueError("a key of another certificate")
+        return paths[1].read_bytes()
+
+    assert Reread("tls", [mounted["crt"], mounted["key"]], change_between).current() == key
