@@ -38,7 +38,7 @@ ROUNDS = 20
 CALLERS = 4
 PAUSE_SECONDS = 0.5  # from one change to the next, at least
 _CALLER = "shop"
-_DEADLINE_SECONDS = 10.0
+_DEADLINE_SECONDS, _STUCK_SECONDS = 10.0, 60.0
 
 
 class Mounted:
@@ -117,8 +117,10 @@ class Calls:
 
         As long as that an old token has to be known: a call keeps the one that it began with.
         """
-        before = list(self.ended)
+        before, end = list(self.ended), time.monotonic() + _STUCK_SECONDS
         while any(now < then + 2 for now, then in zip(self.ended, before, strict=True)):
+            if time.monotonic() > end:
+                raise SystemExit("expected every caller to go on, got one that does not")
             time.sleep(0.002)
 
 
