@@ -10,6 +10,7 @@ def test_what_a_bad_network_does_to_calls_ends_with_their_time_and_with_the_netw
 
     for name in ("quiet", "one reset at once", "all reset every 2 s"):
         assert told[name].answered > 0.5
-    assert told["all black holes"].answered < 0.5
+    # It ends as the first calls' deadlines do: what came in its middle waited for half a second.
+    assert told["all black holes"].p50_ms > 250
     assert all(each.calls > 10 for each in told.values())
     assert extra < 0.5  # of so few calls the budget for retries is a large part
