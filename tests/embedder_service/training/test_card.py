@@ -56,4 +56,5 @@ def test_the_card_tells_data_recipe_and_figures(tiny: Catalogue):
     assert "- 48 photos of 12 items in 3 categories" in card
     assert "| fine-tuned | 0.875 | – | 0.500 | 1.000 | 0.900 |" in card
     assert "12 held-out photos, looked for among 36 others" in card
-    assert "one cycle up to a rate of 0.002 at the head, gradients of a norm of 5 at most" in card
+    assert "- one cycle up to a rate of 0.002 at the head\n" in card
+    assert "- gradients of a norm of 5 at most\n" in card
