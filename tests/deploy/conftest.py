@@ -131,7 +131,11 @@ def _all_components(folder: Path) -> Path:
     # A pod has a GPU or does without: overlays/gpu has that one.
     names = [path.name for path in (KUBERNETES / "components").iterdir() if path.name != "gpu"]
     parts = [f"{of}/site", *(f"{of}/components/{name}" for name in sorted(names))]
-    kustomization = {"resources": [f"{of}/base"], "components": parts}
+    kustomization = {
+        "namespace": "lookalike",
+        "resources": [f"{of}/base"],
+        "components": parts,
+    }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return folder
 

@@ -53,6 +53,13 @@ def test_every_resource_has_only_fields_that_its_schema_knows(rendered, version)
             kubernetes_validate.validate(each, version, strict=True)
 
 
+def test_everything_is_in_the_namespace_that_it_brings(rendered):
+    """What has no namespace goes into the one that kubectl is in: a policy would close that."""
+    for each in rendered.resources:
+        if each["kind"] != "Namespace":
+            assert each["metadata"].get("namespace") == "lookalike", each["metadata"]["name"]
+
+
 def test_a_field_that_is_mistyped_is_found(production):
     deployment = copy.deepcopy(production.named("Deployment", "embedder"))
     deployment["spec"]["template"]["spec"]["enableServiceLink"] = False
