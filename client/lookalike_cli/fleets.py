@@ -1,11 +1,12 @@
 """The replicas that a verb asks through their admin ports, by options."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 import click
+import grpc
 
+from lookalike_cli.addresses import Replica
 from lookalike_cli.channels import open_channel
 from lookalike_cli.replicas import parse_replica
 from search_service.build import Fleet, resolved
@@ -34,26 +35,36 @@ def replica_options(command: Function) -> Function:
 
 
 def fleet_of(replica: tuple[str, ...], replicas: str | None) -> Fleet | None:
-    """The replicas of the options; None where there are none."""
+    """The replicas of the options, by the addresses of their calls; None where there are none."""
     if replica and replicas:
         raise click.UsageError("--replica: expected either it or --replicas, got both")
     try:
         if replicas:
-            host, _, port = _admin_address(replicas).rpartition(":")
-            # Each address by itself; their certificates are for the name.
-            return Fleet(resolved(host, int(port)), partial(open_channel, name=host))
-        given = list(dict.fromkeys(map(_admin_address, replica)))
+            return _behind(_parse(replicas))
+        admins = {one.address: one.admin_address for one in map(_parse, replica)}
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        option = "--replicas" if replicas else "--replica"
+        raise click.UsageError(f"{option}: {error}") from error
     except OSError as error:
         raise click.ClickException(
-            f"--replicas: expected a name with addresses, got {error}"
+            f"--replicas: expected a name with addresses, got {replicas} ({error.strerror})"
         ) from error
-    return Fleet(lambda: given, open_channel) if given else None
+    names = list(admins)
+    return Fleet(lambda: names, lambda name: open_channel(admins[name])) if names else None
 
 
-def _admin_address(text: str) -> str:
-    admin = parse_replica(text, "search").admin_address
-    if not admin.rpartition(":")[2].isdecimal():
-        raise ValueError(f"search: expected HOST:PORT as the admin port, got {admin!r}")
-    return admin
+def _behind(replica: Replica) -> Fleet:
+    """Each address of a name by itself; their certificates are for the name."""
+    host, _, admin_port = replica.admin_address.rpartition(":")
+
+    def open_admin(address: str) -> grpc.Channel:
+        return open_channel(f"{address.rpartition(':')[0]}:{admin_port}", host)
+
+    return Fleet(resolved(host, int(replica.address.rpartition(":")[2])), open_admin)
+
+
+def _parse(text: str) -> Replica:
+    replica = parse_replica(text, "search")
+    if not replica.admin_address.rpartition(":")[2].isdecimal():
+        raise ValueError(f"expected HOST:PORT as the admin port, got {replica.admin_address!r}")
+    return replica

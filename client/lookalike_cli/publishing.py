@@ -1,5 +1,6 @@
 """`lookalike index publish`: at once, or only if replicas can live with it."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -74,7 +75,8 @@ def publish_command(
     With replicas it is safe to do at night: one replica tries the generation without serving it,
     CURRENT moves if that passes, and the replicas are followed until N serve it, then watched. When
     one refuses it, answers with INTERNAL, has a lower live recall than before, or the time passes,
-    CURRENT moves back, unless somebody else has moved it. The exit code is 0 only if it stays.
+    CURRENT moves back, unless somebody else has moved it. How far it is, and whom it waits for, is
+    said on stderr. The exit code is 0 only if it stays.
     """
     fleet = fleet_of(replica, replicas)
     if wait and fleet is None:
@@ -86,10 +88,11 @@ def publish_command(
     if fleet is None:
         _say_published(name, publish(Store(store), name, built, only=only), as_json)
         return
-    say = _silent if as_json else click.echo
     patience = Patience(replicas=wait, timeout_seconds=timeout, watch_seconds=watch)
     with fleet:
-        outcome = publish_and_follow(Store(store), name, built, fleet, patience, only=only, say=say)
+        outcome = publish_and_follow(
+            Store(store), name, built, fleet, patience, only=only, say=partial(click.echo, err=True)
+        )
     _say_outcome(outcome, as_json)
     if outcome.ending is not Ending.SERVED:
         raise click.exceptions.Exit(1)
@@ -121,7 +124,3 @@ def _say_outcome(outcome: Outcome, as_json: bool) -> None:
             "message": outcome.message,
         }
     )
-
-
-def _silent(_: str) -> None:
-    """Of --json, one line is all."""

@@ -95,7 +95,7 @@ def parse_replica(text: str, service: str) -> Replica:
     address, *others = text.split(",")
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or len(others) > 2:
-        raise ValueError(f"{service}: expected HOST:PORT[,ADMIN[,METRICS]], got {text!r}")
+        raise ValueError(f"expected HOST:PORT[,ADMIN[,METRICS]], got {text!r}")
     usual = [f"{host}:{int(port) + 1}", f"{host}:{USUAL_METRICS_PORTS[service]}"]
     admin, metrics = [*others, *usual[len(others) :]]
     return Replica(address, admin, metrics)

@@ -111,7 +111,7 @@ def _found(embedder: Iterable[str], search: Iterable[str]) -> list[tuple[str, Re
             for replica in find_replicas(text, service)
         ]
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"replicas: {error}") from error
 
 
 def _samples(which: tuple[str, Replica]) -> Samples | None:

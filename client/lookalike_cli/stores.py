@@ -36,6 +36,13 @@ def saying_what_is_wrong(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except (EngineMissing, FormatError, SourceError, StoreError, OSError) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_said(error)) from error
 
     return cast(Function, call)
+
+
+def _said(error: Exception) -> str:
+    """Without the number that Python puts first."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

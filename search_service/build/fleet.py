@@ -17,7 +17,9 @@ Statuses = Mapping[str, pb.GetStatusResponse | None]
 
 
 class Fleet:
-    """Replicas by the HOST:PORT of their admin ports, which may change from one look to the next.
+    """Replicas by their addresses, which may change from one look to the next.
+
+    open_channel: to the admin port of one. Without it the addresses are the admin ports'.
 
     with Fleet(lambda: ["search-0:50062", "search-1:50062"]) as fleet: ...
     """

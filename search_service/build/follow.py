@@ -55,12 +55,13 @@ class Fate(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Patience:
     """How many replicas must serve it (None: all that follow CURRENT), and for how long it may
-    take; how long they are watched afterwards."""
+    take; how long they are watched afterwards; how often it is said whom it waits for."""
 
     replicas: int | None = None
     timeout_seconds: float = 600.0
     watch_seconds: float = 60.0
     poll_seconds: float = 0.5
+    tell_seconds: float = 15.0
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ def _try_dark(
     for address, status in fleet.statuses().items():
         if status is None or _pins(status, published):
             continue
+        say(f"{manifest.index}: {address} tries it")
         try:
             tried = fleet.admin(address).Try(asked, timeout=patience.timeout_seconds)
         except grpc.RpcError as error:
@@ -205,23 +207,33 @@ class _Following:
         return self._watched() or self._until_served()
 
     def count(self) -> str:
-        statuses = self.fleet.statuses()
+        return self._count(self.fleet.statuses())
+
+    def _count(self, statuses: Statuses) -> str:
         return f"{len(self._serving(statuses))} of {self._wanted(statuses)} replicas"
 
     def _until_served(self) -> Trouble | None:
         seconds = self.patience.timeout_seconds
-        until = time.monotonic() + seconds
+        begun = told = time.monotonic()
         while True:
             statuses = self.fleet.statuses()
             if trouble := self._ailment(statuses):
                 return trouble
             if len(self._serving(statuses)) >= self._wanted(statuses):
                 return None
-            if time.monotonic() >= until:
-                missing = sorted(set(statuses) - set(self._serving(statuses)))
-                said = f"served by {self.count()} after {seconds:g} s, not by {', '.join(missing)}"
-                return Trouble(Ending.TIMED_OUT, said)
+            now = time.monotonic()
+            if now >= begun + seconds:
+                return Trouble(Ending.TIMED_OUT, self._so_far(statuses, seconds))
+            if now >= told + self.patience.tell_seconds:
+                told = now
+                self.say(f"{self.published.manifest.index}: {self._so_far(statuses, now - begun)}")
             time.sleep(self.patience.poll_seconds)
+
+    def _so_far(self, statuses: Statuses, seconds: float) -> str:
+        missing = sorted(set(statuses) - set(self._serving(statuses)))
+        named = (each if statuses[each] else f"{each} (no answer)" for each in missing)
+        counted = f"served by {self._count(statuses)} after {round(seconds, 1):g} s"
+        return f"{counted}, not by {', '.join(named)}"
 
     def _watched(self) -> Trouble | None:
         until = time.monotonic() + self.patience.watch_seconds

@@ -257,7 +257,9 @@ def read_draft(built: Path) -> Draft:
     try:
         data = (built / DRAFT).read_bytes()
     except OSError as error:
-        raise FormatError(f"{built}: expected what a build leaves, got {error}") from None
+        raise FormatError(
+            f"{built / DRAFT}: expected what a build leaves, got {error.strerror}"
+        ) from None
     return decode(data, Draft, f"{built}/{DRAFT}")
 
 
@@ -268,7 +270,7 @@ def _put(store: Store, path: Path, expected: Blob) -> None:
     try:
         got = store.put_blob(path)
     except FileNotFoundError as error:
-        raise FormatError(f"{path}: expected what a build leaves, got {error}") from None
+        raise FormatError(f"{path}: expected what a build leaves, got {error.strerror}") from None
     if got != expected:
         raise FormatError(f"{path}: expected {expected.sha256} as built, got {got.sha256}")
 

@@ -53,8 +53,14 @@ def read_source(folder: Path, types: Mapping[str, AttributeKind] | None = None) 
     except (OSError, ValueError, KeyError, TypeError, TokenError, pa.ArrowException) as error:
         raise SourceError(
             f"{folder}: expected vectors.npy, photos.csv or photos.parquet, and space.json with "
-            f"a space_id, got {error!r}"
+            f"a space_id, got {_what(error)}"
         ) from None
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return repr(error)
 
 
 def _read_photos(folder: Path, types: Mapping[str, AttributeKind]) -> pa.Table:

@@ -127,7 +127,10 @@ def test_prune_says_first_what_it_would_remove(lookalike_command, publish, store
         (("build", "{vectors}", "-o", "{new}", "--target-recall", "99"), "not in the range"),
         (("list", "dresses", "--store", "{store}"), "expected a published one (none)"),
         (("build", "{vectors}", "-o", "{new}", "--type", "colour=int64"), "colour: expected int64"),
-        (("publish", "{empty}", "dresses", "--store", "{store}"), "draft.json"),
+        (("publish", "{empty}", "dresses", "--store", "{store}"), "got No such file or directory"),
+        (("tune", "{empty}"), "/vectors.npy: No such file or directory"),
+        (("status", "dresses", "--store", "{store}"), "expected a published one (none)"),
+        (("prune", "--store", "{broken}"), "/blobs: File exists"),
         (("rollback", "dresses", "--store", "{store}"), "expected a published one (none)"),
     ],
 )
@@ -141,13 +144,18 @@ def test_a_mistake_is_named_without_a_traceback(
         "new": tmp_path / "new",
         "vectors": vectors,
         "store": store,
+        "broken": tmp_path / "broken",
     }
+    places["broken"].mkdir()
+    (places["broken"] / "blobs").touch()
 
     done = lookalike_command("index", *(each.format(**places) for each in arguments))
 
     assert done.exit_code in (1, 2)
     assert words in done.output
     assert "Traceback" not in done.output
+    assert "Errno" not in done.output
+    assert "Error(" not in done.output
 
 
 def test_a_damaged_manifest_is_listed_as_such_and_can_be_left(lookalike_command, publish, store):

@@ -72,6 +72,10 @@ def test_from_a_watched_publish_to_a_pin_and_back(publish, folder, replica):
     shown = run("index", "status", "dresses", *store, *replica)
     assert shown.output.startswith("dresses: CURRENT is 2\n")
     assert "1*" in shown.output
+    serving = replica[1].partition(",")[0]
+    assert f"\n{serving} " in shown.output
+    named = run("index", "status", "dresses", *store, "--replicas", replica[1])
+    assert f"\n{serving} " in named.output
     assert f"Z: {reason}; * CURRENT names another" in shown.output
     address = replica[1]
     shown = run("status", "--search", address, "--seconds", 0)
@@ -92,7 +96,7 @@ def test_a_replica_that_refuses_or_is_away_costs_the_exit_code(folder, replica):
     nobody = ("--replica", "127.0.0.1:1")
     done = run("index", "unpin", "dresses", *nobody)
     assert done.exit_code == 1
-    assert "127.0.0.1:2: UNAVAILABLE" in done.output
+    assert "127.0.0.1:1: UNAVAILABLE" in done.output
 
     shown = run("index", "status", "coats", "--store", folder / "store", *nobody)
     assert (shown.exit_code, "expected a published one" in shown.output) == (1, True)
@@ -104,9 +108,12 @@ def test_a_replica_that_refuses_or_is_away_costs_the_exit_code(folder, replica):
         (("--wait", 1), "expected --replica or --replicas with it, got neither"),
         (("--wait", 2, "--replica", "h:1"), "--wait: expected at most the 1 named, got 2"),
         (("--replica", "h:1", "--replicas", "h:1"), "expected either it or --replicas, got both"),
-        (("--replica", "h"), "expected HOST:PORT[,ADMIN[,METRICS]], got 'h'"),
+        (("--replica", "h"), "--replica: expected HOST:PORT[,ADMIN[,METRICS]], got 'h'"),
         (("--replica", "h:1,h"), "expected HOST:PORT as the admin port, got 'h'"),
-        (("--replicas", "no-such-host.invalid:1"), "expected a name with addresses, got"),
+        (
+            ("--replicas", "no-such-host.invalid:1"),
+            "expected a name with addresses, got no-such-host.invalid:1 (",
+        ),
     ],
 )
 def test_replicas_that_cannot_be_meant_are_refused(folder, options, words):
@@ -114,6 +121,7 @@ def test_replicas_that_cannot_be_meant_are_refused(folder, options, words):
 
     assert done.exit_code in (1, 2)
     assert words in " ".join(done.output.split())
+    assert "Errno" not in done.output
     assert not (folder / "store/indexes/coats/CURRENT").exists()
 
 

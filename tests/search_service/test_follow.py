@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,8 @@ def test_what_every_replica_serves_well_stays(follow, replicas, store):
     )
     assert current(store) == number
     assert [each.serves("dresses") for each in replicas] == [[number]] * 3
-    assert said[1] == f"dresses: {replicas[0].address} tried it and it passed"
+    first = f"dresses: {replicas[0].address}"
+    assert said[1:3] == [f"{first} tries it", f"{first} tried it and it passed"]
 
 
 def test_what_a_dark_try_refuses_is_never_served(follow, served, store, builds, replicas):
@@ -202,15 +204,19 @@ def test_a_lower_live_recall_takes_it_back_once_enough_was_sampled(follow, serve
 
 
 def test_what_is_not_served_in_time_goes_back(follow, served, store, replicas):
+    told = []
     replicas[2].pause()
     try:
-        done = follow(patience=HASTY)
+        done = follow(patience=replace(HASTY, tell_seconds=0.1), told=told.append)
     finally:
         replicas[2].resume()
 
     assert (done.ending, done.fate) == (Ending.TIMED_OUT, Fate.MOVED_BACK)
     assert "of 3 replicas after 2 s, not by " in done.message
     assert replicas[2].address in done.message
+    waits = [words for words in told if " s, not by " in words]
+    assert len(waits) > 3
+    assert waits[-1].endswith(replicas[2].address)
     assert current(store) == served
 
 
@@ -265,7 +271,7 @@ def test_a_pinned_replica_is_neither_asked_nor_waited_for(follow, served, store,
 
     assert done.ending is Ending.SERVED
     assert "2 of 2 replicas" in done.message
-    assert said[1] == f"dresses: {replicas[1].address} tried it and it passed"
+    assert said[2] == f"dresses: {replicas[1].address} tried it and it passed"
     assert replicas[0].serves("dresses") == [served]
     admin.Unpin(admin_pb2.UnpinRequest(index="dresses"))
 
