@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 from time import time
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -74,6 +74,11 @@ class SearchMetrics:
         self.store_errors = Counter(
             "lookalike_search_store_errors_total",
             "Polls that could not read the store.",
+            registry=registry,
+        )
+        self.ready = Gauge(
+            "lookalike_search_ready",
+            "1 once all indexes that are REQUIRED were served: callers are sent here from then on.",
             registry=registry,
         )
         registry.register(_Generations(catalog))

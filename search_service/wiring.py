@@ -44,6 +44,7 @@ def serve(config: SearchConfig) -> None:
         """Ready once every required index is served; a later refusal never takes that back."""
         if not ready.is_set() and catalog.serving.generations.keys() >= set(config.required):
             ready.set()
+            metrics.ready.set(1)
             server.set_ready(True)
 
     loader = Loader(

@@ -19,6 +19,7 @@ def troubles(lines: Sequence[Line]) -> list[str]:
     """In the order of how much they hurt."""
     said = [
         *_unreachable(lines),
+        *_not_ready(lines),
         *_spaces(lines),
         *_without_current(lines),
         *_refused(lines),
@@ -36,6 +37,15 @@ def _unreachable(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         if not line.state.reachable:
             yield f"{line.service} {line.address}: does not answer: {line.state.trouble}"
+
+
+def _not_ready(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        if line.service == "search" and line.state.reachable and not line.state.ready:
+            yield (
+                f"search {line.address}: not ready: it has not served all that "
+                "LOOKALIKE_SEARCH_REQUIRED names, so that no caller is sent there"
+            )
 
 
 def _spaces(lines: Sequence[Line]) -> Iterator[str]:

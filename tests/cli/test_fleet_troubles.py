@@ -33,6 +33,13 @@ def test_an_embedder_of_a_space_that_nobody_serves_is_named():
     assert said.startswith("embedder e:1: no index serves its space bbbbbbbb, but aaaaaaaa: ")
 
 
+def test_a_search_replica_that_is_not_ready_says_what_it_waits_for():
+    waiting = Line("search", "s:2", State(reachable=True), None, None)
+
+    [said] = troubles([line(serving=[serving(14)]), waiting])
+    assert said.startswith("search s:2: not ready: it has not served all that LOOKALIKE_SEARCH_REQ")
+
+
 def test_replicas_that_differ_are_counted_and_a_pinned_one_does_not_differ():
     fleet = [
         line(serving=[serving(13, is_current=False)]),

@@ -114,6 +114,17 @@ CASES = (
         {("NothingScraped", "page")},
     ),
     Case(
+        "search replicas that come back without anything to serve",
+        {name: None for name in HEALTHY if "lookalike_search_" in name}
+        | everywhere("search", "lookalike_search_ready", flat(0)),
+        {("NothingServed", "page")},
+    ),
+    Case(
+        "one search replica is ready",
+        {of("search", each, "lookalike_search_ready"): flat(0) for each in REPLICAS[1:]},
+        near="NothingServed",
+    ),
+    Case(
         "one embedder does not answer",
         lost("embedder", EMBEDDERS[:1]),
         tickets("ReplicaDown"),

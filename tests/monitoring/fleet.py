@@ -91,6 +91,7 @@ def _search(replica: str) -> dict[str, str]:
     return {
         **_both("search", replica),
         **called("search", replica, SEARCH_CALLS, 0, 0),
+        of("search", replica, "lookalike_search_ready"): flat(1),
         of_index(replica, "generation"): flat(7),
         of_index(replica, "current_generation"): flat(7),
         of_index(replica, "newest_generation", ""): flat(7),

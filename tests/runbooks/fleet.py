@@ -2,6 +2,9 @@
 
 import io
 import itertools
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +43,7 @@ TWO_SPACES = (SPACE, OTHER_SPACE)
 class Fleet:
     """search-0 follows the store at once; search-1 when it is told to, and takes a call at a time.
 
+    waiting: it runs and serves nothing. shown: whom the pages' names stand for.
     ids: of requests that the logs have lines of, by the names that the pages give them.
     """
 
@@ -47,6 +51,8 @@ class Fleet:
     builds: dict[str, Path]
     embedder: Running
     search: Sequence[Running]
+    waiting: Running
+    shown: Sequence[Running]
     ids: dict[str, str] = field(default_factory=dict)
 
     def logs(self, component: str = "") -> str:
@@ -110,14 +116,25 @@ def running_fleet(folder: Path) -> Iterator[Fleet]:
             store.root, folder / "c0", log=folder / "s0.log", poll_seconds=0.05, **usual
         ) as first,
         processes.search(store.root, folder / "c1", log=folder / "s1.log", **usual, **alone) as two,
+        _waiting(folder / "waiting") as waiting,
     ):
-        fleet = Fleet(store, builds, embedder, (first, two))
+        replicas = (first, two)
+        fleet = Fleet(store, builds, embedder, replicas, waiting, shown=replicas)
         _call(fleet)
         yield fleet
 
 
 def calm(fleet: Fleet) -> None:
     """Nothing is wrong with it now; its logs know of calls that were refused."""
+
+
+def nothing_served(fleet: Fleet) -> None:
+    """The one replica sees an empty store."""
+    fleet.shown = (fleet.waiting,)
+    channel = grpc.insecure_channel(fleet.waiting.admin_address)
+    admin_pb2_grpc.IndexAdminServiceStub(channel).GetStatus(
+        admin_pb2.GetStatusRequest(), timeout=60, wait_for_ready=True
+    )
 
 
 def held(fleet: Fleet) -> None:
@@ -174,7 +191,8 @@ def damaged(fleet: Fleet) -> None:
 
 
 def as_before(fleet: Fleet) -> None:
-    """Two generations, the second served, and no hold."""
+    """Two generations, the second served by both replicas, and no hold."""
+    fleet.shown = fleet.search
     if held_by(fleet.store, "dresses"):
         release(fleet.store, "dresses")
     roll_back(fleet.store, "dresses", to=2)
@@ -184,6 +202,32 @@ def as_before(fleet: Fleet) -> None:
         if int(manifest.name.partition("-")[0]) > 2:
             manifest.unlink()
     fleet.settle()
+
+
+@contextmanager
+def _waiting(folder: Path) -> Iterator[Running]:
+    """A replica over an empty store, on the usual ports of a loopback address of this process."""
+    (folder / "store").mkdir(parents=True)
+    host = f"127.{os.getpid() // 256 % 256}.{os.getpid() % 256}.2"
+    addresses = [f"{host}:{port}" for port in (50061, 50062, 9161)]
+    settings = {
+        "STORE": folder / "store",
+        "CACHE": folder / "cache",
+        "REQUIRED": "dresses",
+        **dict(zip(("ADDRESS", "ADMIN_ADDRESS", "METRICS_ADDRESS"), addresses, strict=True)),
+    }
+    given = {f"LOOKALIKE_SEARCH_{name}": str(value) for name, value in settings.items()}
+    log = folder / "log"
+    with (
+        log.open("wb") as lines,
+        subprocess.Popen(
+            [sys.executable, "-m", "search_service"], env={**os.environ, **given}, stderr=lines
+        ) as process,
+    ):
+        try:
+            yield Running("search_service", process, log, *addresses)
+        finally:
+            process.kill()
 
 
 def _source(space: str, seed: int = 0) -> Source:

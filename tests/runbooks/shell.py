@@ -18,7 +18,7 @@ class Shell:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        replicas = [_where(each) for each in fleet.search]
+        replicas = [_where(each) for each in fleet.shown]
         self._words = {
             "--embedder embedder:50051": f"--embedder {_where(fleet.embedder)} --seconds 0",
             "--search search-replicas:50061": _each("--search", replicas),
@@ -34,7 +34,7 @@ class Shell:
             fleet.embedder.admin_address: "embedder-0:50052",
             **{
                 address: f"search-{number}:{port}"
-                for number, each in enumerate(fleet.search)
+                for number, each in enumerate(fleet.shown)
                 for address, port in ((each.address, 50061), (each.admin_address, 50062))
             },
             _NOBODY: "search-2:50061",

@@ -30,6 +30,7 @@ SITUATIONS = {
     "publish-failed": troubles.unserved,
     "fleet-split": troubles.split,
     "spaces-mismatched": troubles.other_space,
+    "nothing-served": troubles.nothing_served,
     "generation-refused": troubles.damaged,
 }
 IN_ORDER = sorted(PAGES, key=lambda name: (name == "generation-refused", name))

@@ -22,6 +22,7 @@ from lookalike.search.v1 import admin_pb2, admin_pb2_grpc, search_pb2, search_pb
 from lookalike.v1.embedding_pb2 import Embedding
 from lookalike_cli import processes
 from lookalike_cli.processes import NotServing, Running
+from lookalike_cli.scrape import scrape, total
 
 from search_service.build import BuildOptions, Source, build, publish, roll_back
 from search_service.manifest import blob_key, current_key
@@ -273,13 +274,13 @@ def free_address() -> str:
 
 
 def test_a_required_index_gates_readiness_and_a_low_priority_stops_nothing(store, builds, tmp_path):
-    admin = free_address()
+    admin, metrics = free_address(), free_address()
     settings = {
         "STORE": store.root,
         "CACHE": tmp_path / "cache",
         "ADDRESS": "127.0.0.1:0",
         "ADMIN_ADDRESS": admin,
-        "METRICS_ADDRESS": "127.0.0.1:0",
+        "METRICS_ADDRESS": metrics,
         "REQUIRED": "dresses",
         "POLL_SECONDS": "0.05",
     }
@@ -288,10 +289,12 @@ def test_a_required_index_gates_readiness_and_a_low_priority_stops_nothing(store
     with subprocess.Popen(command, env={**os.environ, **named}, stderr=subprocess.PIPE) as process:
         try:
             assert health(admin) == NOT_SERVING
+            assert total(scrape(metrics), "lookalike_search_ready") == 0
             publish(store, "dresses", builds[0])
             while b'"event": "serving"' not in process.stderr.readline():
                 assert process.poll() is None
             assert health(admin) == SERVING
+            assert total(scrape(metrics), "lookalike_search_ready") == 1
         finally:
             process.kill()
 

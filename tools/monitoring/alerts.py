@@ -51,6 +51,15 @@ def _scraped() -> list[Alert]:
             for tier, selector in (("embedder", EMBEDDER), ("search", SEARCH))
         ),
         Alert(
+            name="NothingServed",
+            severity=FAST,
+            means="search replicas run and none is ready: none serves all that is required of it, "
+            "and callers find nobody",
+            says="None has served all that LOOKALIKE_SEARCH_REQUIRED names for 5 minutes.",
+            expr="max by (namespace) (lookalike_search_ready) == 0",
+            for_seconds=5 * MINUTE,
+        ),
+        Alert(
             name="ReplicaDown",
             severity=SLOW,
             means="one replica does not answer scrapes, and others of its tier do: it does not "

@@ -43,9 +43,12 @@ def _replicas() -> Row:
             ),
             Panel(
                 "Replicas that answer",
-                "Scrapes that succeed, by tier.",
+                "Scrapes that succeed, by tier, and search replicas that callers are sent to.",
                 Unit.NONE,
-                (Query(f"sum by (job) ({replicas('up')})", "{{job}}"),),
+                (
+                    Query(f"sum by (job) ({replicas('up')})", "{{job}}"),
+                    Query(f"sum by (job) ({where('lookalike_search_ready')})", "{{job}}, ready"),
+                ),
             ),
             Panel(
                 "Time since the start",
