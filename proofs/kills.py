@@ -162,7 +162,9 @@ def kill_takings_in(builds: Builds, folder: Path, tally: Tally, every: int) -> N
     works: dict[str, Callable[[], object]] = {
         "a replica's taking in": lambda: _expect(_look(store, cache), [2]),
         # It has a process of its own, which strace does not see from the loader's.
-        "a replica's copying": lambda: _expect(fetch.main(f"{store.root}", f"{cache}", *blobs), 0),
+        "a replica's copying": lambda: _expect(
+            fetch.main("1", f"{store.root}", f"{cache}", *blobs), 0
+        ),
     }
 
     def fresh(work: Callable[[], object]) -> Callable[[], object]:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -11,7 +10,7 @@ from lookalike.search.v1 import admin_pb2 as pb
 from lookalike.search.v1 import admin_pb2_grpc as rpc
 
 from lookalike_kit.errors import InvalidField, Overloaded
-from search_service.loader import Loader, Promoted, give_way
+from search_service.loader import Loader, Promoted
 from search_service.manifest import NAME, SHA256, Entry
 from search_service.pins import Pin
 from search_service.refusals import Refusal
@@ -71,7 +70,7 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
         return pb.UnpinResponse(status=self._status())
 
     def _alone(self, work: Callable[[], Result]) -> Result:
-        """Does what may take minutes, on a thread that gives way to queries."""
+        """Does what may take minutes."""
         # Of the admin port's two threads, one has to stay free for health.
         if not self._at_work.acquire(blocking=False):
             raise Overloaded(
@@ -79,8 +78,7 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
                 retry_after_seconds=1,
             )
         try:
-            with ThreadPoolExecutor(1, "admin-work", initializer=give_way) as thread:
-                return thread.submit(work).result()
+            return work()
         finally:
             self._at_work.release()
 

@@ -1,15 +1,23 @@
 """Work on a generation's files in processes of their own.
 
 What crashes or hangs one of them crashes nobody. And what writes hundreds of megabytes holds up no
-answer: in the service itself each piece would wait for the interpreter and make others wait.
+answer: in the service itself each piece would wait for the interpreter and make others wait. They
+are niced and rest; threads of the service are never niced, for one that has the interpreter and
+gets no core keeps it from all others.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _SECONDS = 300
+_NICENESS = 10
+_REST_EVERY_SECONDS = 0.01  # of its CPU time
 
 
 class RefusedError(Exception):
@@ -22,30 +30,40 @@ class RefusedError(Exception):
         self.passing = passing
 
 
-def run_apart(work: str, *arguments: str, seconds: float = _SECONDS, passing: bool = False) -> None:
-    """`python -m search_service.{work} ...`, which may take so many seconds.
+def run_apart(
+    work: str,
+    *arguments: str,
+    cpu_share: float = 1.0,
+    seconds: float = _SECONDS,
+    passing: bool = False,
+) -> None:
+    """`python -m search_service.{work} CPU_SHARE ...`, which may take so many seconds.
 
+    cpu_share: how much of a core it takes at most.
     passing: whether it may pass that the process crashes or hangs. Damaged files can do that to one
     that looks into them, but not to one that copies them.
 
     Raises RefusedError: what `refuse` wrote, or how the process ended otherwise.
     """
-    command = [sys.executable, "-m", f"search_service.{work}", *arguments]
-    try:
-        # What a crashing library writes need not be UTF-8.
-        child = subprocess.run(
-            command, capture_output=True, errors="replace", timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise RefusedError(
-            f"{work}_hung", f"files: expected a {work} within {seconds:.0f} s", passing=passing
-        ) from None
+    command = [sys.executable, "-m", f"search_service.{work}", f"{cpu_share:g}", *arguments]
+    # What a crashing library writes need not be UTF-8.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace"
+    ) as child:
+        _give_way(child.pid)
+        try:
+            said, complained = child.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise RefusedError(
+                f"{work}_hung", f"files: expected a {work} within {seconds:.0f} s", passing=passing
+            ) from None
     if child.returncode == 0:
         return
     try:
-        refused = RefusedError(**json.loads(child.stdout))
+        refused = RefusedError(**json.loads(said))
     except (ValueError, TypeError):
-        last = child.stderr.strip().splitlines()[-1:] or ["nothing"]
+        last = complained.strip().splitlines()[-1:] or ["nothing"]
         refused = RefusedError(
             f"{work}_crashed",
             f"files: expected a {work} to end, got exit {child.returncode}: {last[0]}",
@@ -53,6 +71,39 @@ def run_apart(work: str, *arguments: str, seconds: float = _SECONDS, passing: bo
             passing=passing or child.returncode == -signal.SIGKILL,
         )
     raise refused from None
+
+
+def _give_way(pid: int) -> None:
+    """A process that was started with a higher niceness may not take a lower one."""
+    with suppress(ProcessLookupError):
+        niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, pid))
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+
+
+@contextmanager
+def resting(cpu_share: float) -> Iterator[None]:
+    """In such a process: the work in it takes so much of a core at most, by a rest after each bit.
+
+    Niceness yields cores, but not what they share: at full speed a copy of 700 MB takes the caches
+    and the memory from the queries beside it.
+    """
+    rested_at = time.process_time()
+
+    def rest(_signal: int, _frame: object) -> None:
+        nonlocal rested_at
+        worked = time.process_time() - rested_at
+        time.sleep(worked / cpu_share - worked)
+        rested_at = time.process_time()
+
+    if cpu_share < 1:
+        signal.signal(signal.SIGPROF, rest)
+        signal.siginterrupt(signal.SIGPROF, False)  # libraries need not know of it
+        signal.setitimer(signal.ITIMER_PROF, _REST_EVERY_SECONDS, _REST_EVERY_SECONDS)
+    try:
+        yield
+    finally:
+        # At the interpreter's end the signal would find no handler, and end the process.
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def refuse(reason: str, message: str, *, passing: bool = False) -> int:

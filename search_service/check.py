@@ -1,7 +1,8 @@
-"""Looks at a generation's files before they are mapped, in a process of its own.
+"""Looks at a generation's files before they are mapped, and asks it, in a process of its own.
 
-`python -m search_service.check MANIFEST BLOBS [SKIPPED...]` exits 0 if they are what the manifest
-says, else prints one JSON line with the reason and exits 1.
+`python -m search_service.check CPU_SHARE MANIFEST BLOBS [SKIPPED...]` exits 0 if the files are what
+the manifest says and answer the golden queries as they did when they were built, else prints one
+JSON line with the reason and exits 1.
 """
 
 import sys
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib.format import open_memmap
 
-from search_service.apart import refuse
+from search_service.apart import refuse, resting
 from search_service.engines.graph_file import check_graph
 from search_service.engines.structure import check_forest
 from search_service.golden import GoldenQueries
@@ -56,6 +57,17 @@ def check(manifest: Manifest, folder: Path, skipped: Collection[str] = ()) -> No
         _check_dead(manifest.dead, manifest.base, folder)
     if manifest.delta:
         _check_apart(manifest, folder)
+
+
+def ask_golden(manifest: Manifest, folder: Path, skipped: Collection[str] = ()) -> None:
+    """Raises FormatError where a segment answers otherwise than it did when it was built."""
+    for segment in manifest.segments:
+        if digest(encode(segment)) not in skipped:
+            path = folder / segment.blobs["golden"].sha256
+            golden = GoldenQueries.read(path, segment.golden, manifest.dimension)
+            part = MappedSegment(segment, manifest, folder)
+            golden.check_distances(part)
+            golden.check_recall(part)
 
 
 def _check_segment(segment: Segment, manifest: Manifest, folder: Path) -> None:
@@ -189,15 +201,19 @@ def moments_fit(column: pa.Array | pa.ChunkedArray) -> bool:
     return bool(within)
 
 
-def main(manifest_path: str, folder: str, *skipped: str) -> int:
+def main(cpu_share: str, manifest_path: str, folder: str, *skipped: str) -> int:
+    reason = "bad_structure"
     try:
         manifest = decode(Path(manifest_path).read_bytes(), Manifest, "manifest")
-        check(manifest, Path(folder), skipped)
+        with resting(float(cpu_share)):
+            check(manifest, Path(folder), skipped)
+            reason = "golden_queries"
+            ask_golden(manifest, Path(folder), skipped)
     except FormatError as error:
-        return refuse("bad_structure", str(error))
+        return refuse(reason, str(error))
     except Exception as error:  # noqa: BLE001
         # Damage that a library says in its own way.
-        return refuse("bad_structure", f"files: expected readable ones, got {error!r}")
+        return refuse(reason, f"files: expected readable ones, got {error!r}")
     return 0
 
 

@@ -59,6 +59,13 @@ class SearchConfig(ServerConfig):
         maximum=1,
         doc="The most that measuring it may take, in cores; samples beyond are dropped.",
     )
+    intake_cpu_share: float = setting(
+        0.5,
+        minimum=0.01,
+        maximum=1,
+        doc="The most that copying and checking a new generation may take beside calls, in cores; "
+        "the first one is taken in at full speed.",
+    )
     poll_seconds: float = setting(
         1.0, minimum=0.05, maximum=3600, doc="How often CURRENT is looked at."
     )

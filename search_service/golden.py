@@ -114,6 +114,17 @@ class GoldenQueries:
                     f"got others (off by {np.abs(got - distances).max():.4g})"
                 )
 
+    def check_recall(self, segment: MappedSegment) -> None:
+        """Raises FormatError where the default effort finds less than when it was measured."""
+        point = segment.effort_for(0.99)
+        # By comparison nothing may be missed; an engine was measured by these very queries.
+        floor = point.sure_recall - 1e-3 if point else 0.999
+        recall = float(np.mean(self.recalls(segment, point)))
+        if recall < floor:
+            raise FormatError(
+                f"golden queries: expected a recall of at least {floor:.4f}, got {recall:.4f}"
+            )
+
 
 def _matrix(column: pa.ChunkedArray, kind: type, width: int) -> np.ndarray:
     flat: np.ndarray = column.combine_chunks().flatten().to_numpy()

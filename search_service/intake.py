@@ -1,4 +1,4 @@
-"""Takes a published generation in: fetched, verified, checked, mapped and asked.
+"""Takes a published generation in: fetched, verified, checked, asked and mapped.
 
 Whatever is wrong with it ends here, as a RefusedError with a word for metrics and a sentence for
 people; nothing of it has come near a query yet.
@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakSet
 
-import numpy as np
-
 from lookalike_kit.memory import available_memory_bytes
 from search_service.apart import RefusedError, run_apart
 from search_service.cache import Cache
 from search_service.engines.opening import EngineMissing, check_installed
 from search_service.generation import Generation
-from search_service.golden import GoldenQueries
 from search_service.manifest import (
     Entry,
     FormatError,
@@ -37,12 +34,22 @@ _FETCH_SECONDS = 300.0
 
 
 class Intake:
-    """Makes generations of what a store holds, by way of this replica's cache."""
+    """Makes generations of what a store holds, by way of this replica's cache.
 
-    def __init__(self, store: Store, cache: Cache, max_mapped_bytes: int | None = None) -> None:
+    cpu_share: how much of a core that takes at most where something is served already.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        max_mapped_bytes: int | None = None,
+        cpu_share: float = 1.0,
+    ) -> None:
         self._store = store
         self._cache = cache
         self._max_mapped_bytes = max_mapped_bytes
+        self._cpu_share = cpu_share
         self._mapped: WeakSet[MappedSegment] = WeakSet()  # as long as a generation holds them
         self._passed: set[str] = set()  # by manifest_sha256: the way back asks nothing twice
 
@@ -54,14 +61,10 @@ class Intake:
         self._check_room(manifest)
         self._fetch(manifest)
         known = self._known(manifest)
-        passed = entry.manifest_sha256 in self._passed
-        if not passed:
+        if entry.manifest_sha256 not in self._passed:
             self._check_files(path, [part.about for part in known])
         generation = Generation.open(manifest, entry.manifest_sha256, self._cache.folder, known)
-        for part in generation.segments.parts:
-            if part not in known and not passed:
-                self._ask_golden(part, manifest.dimension)
-            self._mapped.add(part)
+        self._mapped.update(generation.segments.parts)
         self._passed.add(entry.manifest_sha256)
         return generation
 
@@ -139,30 +142,18 @@ class Intake:
             named = [f"{blob.sha256}:{blob.bytes}" for blob in blobs]
             folders = str(self._store.root), str(self._cache.folder.parent)
             seconds = _FETCH_SECONDS + sum(blob.bytes for blob in blobs) / _FETCH_PACE
-            run_apart("fetch", *folders, *named, seconds=seconds, passing=True)
+            share = self._share()
+            run_apart("fetch", *folders, *named, cpu_share=share, seconds=seconds, passing=True)
             self._cache.trust(blobs)
 
     def _check_files(self, manifest_path: Path, known: Sequence[Segment]) -> None:
         skipped = [digest(encode(segment)) for segment in known]
-        run_apart("check", str(manifest_path), str(self._cache.folder), *skipped)
+        folder = str(self._cache.folder)
+        run_apart("check", str(manifest_path), folder, *skipped, cpu_share=self._share())
 
-    def _ask_golden(self, part: MappedSegment, dimension: int) -> None:
-        about = part.about
-        path = self._cache.folder / about.blobs["golden"].sha256
-        try:
-            golden = GoldenQueries.read(path, about.golden, dimension)
-            golden.check_distances(part)
-        except FormatError as error:
-            raise RefusedError("golden_queries", str(error)) from None
-        point = about.effort_for(0.99)
-        # By comparison nothing may be missed; an engine was measured by these very queries.
-        floor = point.sure_recall - 1e-3 if point else 0.999
-        recall = float(np.mean(golden.recalls(part, point)))
-        if recall < floor:
-            raise RefusedError(
-                "golden_queries",
-                f"golden queries: expected a recall of at least {floor:.4f}, got {recall:.4f}",
-            )
+    def _share(self) -> float:
+        """A replica that serves nothing holds up nobody."""
+        return self._cpu_share if self._mapped else 1.0
 
 
 def _check_engines(manifest: Manifest) -> None:

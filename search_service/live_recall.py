@@ -6,7 +6,6 @@ filters, exclusions and thresholds are as callers use them. With a cap, copies o
 are not simply the nearest: such queries are no samples.
 """
 
-import os
 import queue
 import random
 import threading
@@ -27,7 +26,6 @@ from search_service.query import ByItem, Options, Target
 from search_service.vitals import Vitals
 
 _log = logs.get(__name__)
-_NICENESS = 19
 # Samples that wait: few, so that what is measured is what is served.
 _WAITING = 8
 _WAKE_SECONDS = 0.2
@@ -51,7 +49,10 @@ class _Sample:
 
 
 class LiveRecall:
-    """One of `every` queries, 0: none; on a thread that takes `cpu_share` of one core at most."""
+    """One of `every` queries, 0: none; on a thread that takes `cpu_share` of one core at most.
+
+    It is not niced: where it then had the interpreter and no core, all calls would wait for it.
+    """
 
     def __init__(
         self, vitals: Vitals, observer: DropObserver, *, every: int, cpu_share: float
@@ -72,7 +73,6 @@ class LiveRecall:
 
     def run(self, stop: threading.Event) -> None:
         """Measures samples until stopped, and rests in proportion after each."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while not stop.is_set():
             try:
                 sample = self._waiting.get(timeout=_WAKE_SECONDS)

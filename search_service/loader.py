@@ -4,7 +4,6 @@ It sees CURRENT change, takes in what that names and promotes it by rebinding on
 fails is refused, named, counted and not tried again; what was served goes on serving.
 """
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ from search_service.shelf import Shelf, read_shelf
 from search_service.store import Store
 
 _log = logs.get(__name__)
-_NICENESS = 10
 # A full disk or an unreadable blob may pass: such a refusal is looked at again after this.
 _RETRY_SECONDS = 30.0
 
@@ -66,11 +64,12 @@ class Loader:
         indexes: Sequence[str],
         on_look: Callable[[], None],
         max_mapped_bytes: int | None = None,
+        intake_cpu_share: float = 1.0,
         jitter_seconds: float = 0.0,
     ) -> None:
         self._store = store
         self._cache = cache
-        self._intake = Intake(store, cache, max_mapped_bytes)
+        self._intake = Intake(store, cache, max_mapped_bytes, intake_cpu_share)
         self._catalog = catalog
         self._metrics = metrics
         self._indexes = tuple(indexes)
@@ -96,7 +95,6 @@ class Loader:
 
     def run(self, stop: threading.Event, poll_seconds: float) -> None:
         """Looks at the store until stopped."""
-        give_way()
         while not stop.is_set():
             self.look()
             first = min(self._load_at.values(), default=inf)
@@ -418,14 +416,6 @@ class Loader:
         kept = tuple(sorted(pins, key=lambda pin: (pin.index, pin.entry.space_id)))
         self._cache.keep_pins(kept)
         self.pins = kept
-
-
-def give_way() -> None:
-    """From here on this thread, and what it starts, yields to the threads that answer queries."""
-    thread = threading.get_native_id()
-    # A process that was started with a higher number may not take a lower one.
-    niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
-    os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 def _current(data: bytes | None) -> Current | None:

@@ -55,6 +55,7 @@ def serve(config: SearchConfig) -> None:
         indexes=config.indexes,
         on_look=admit,
         max_mapped_bytes=config.max_mapped_bytes,
+        intake_cpu_share=config.intake_cpu_share,
         jitter_seconds=config.jitter_seconds,
     )
     registry.register(Following(loader, cache))

@@ -14,9 +14,8 @@ from lookalike.search.v1 import search_pb2
 
 from proofs.mutants import mutant
 from search_service.build import publish
-from search_service.check import check
+from search_service.check import ask_golden, check
 from search_service.generation import Generation
-from search_service.golden import GoldenQueries
 from search_service.manifest import FormatError, Manifest
 from search_service.query import ByItem, ByVector, Options
 from search_service.servicer import _add_hits
@@ -51,19 +50,11 @@ def take_in(manifest: Manifest, sha256: str, folder: Path) -> str:
     except Exception:  # noqa: BLE001
         return "refused"  # in a replica the child has ended
     print("mapping", flush=True)
-    generation = Generation.open(manifest, sha256, folder)
-    (part,) = generation.segments.parts
     try:
-        golden = GoldenQueries.read(
-            folder / manifest.base.blobs["golden"].sha256, manifest.base.golden, manifest.dimension
-        )
-        golden.check_distances(part)
+        ask_golden(manifest, folder)
     except FormatError:
         return "failed golden queries"
-    point = part.effort_for(0.99)
-    if np.mean(golden.recalls(part, point)) < point.recall - 0.1:
-        return "failed golden queries"
-    ask(generation)
+    ask(Generation.open(manifest, sha256, folder))
     return "served"
 
 

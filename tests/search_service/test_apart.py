@@ -1,5 +1,8 @@
 """Work in processes of its own."""
 
+import subprocess
+import sys
+
 import pytest
 
 from search_service.apart import RefusedError, run_apart
@@ -11,3 +14,21 @@ def test_what_takes_too_long_is_ended_and_passes_only_where_no_file_can_be_the_c
         run_apart(work, "store", "cache", seconds=0.0, passing=passing)
 
     assert (refused.value.reason, refused.value.passing) == (f"{work}_hung", passing)
+
+
+def test_such_a_process_takes_no_more_of_a_core_than_it_may():
+    program = """
+import time
+from search_service.apart import resting
+
+begun, worked = time.monotonic(), time.process_time()
+with resting(0.25):
+    while time.process_time() - worked < 0.2:
+        pass
+print((time.process_time() - worked) / (time.monotonic() - begun))
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    assert float(child.stdout) <= 0.3  # the last bit is not rested from

@@ -160,7 +160,7 @@ def test_the_child_says_in_one_line_what_is_no_file_of_its_role(published, blobs
     manifest = blobs["vectors"].parent.parent / "manifest"
     manifest.write_bytes(encode(published.manifest))
 
-    assert checking.main(str(manifest), str(blobs["vectors"].parent)) == 1
+    assert checking.main("1", str(manifest), str(blobs["vectors"].parent)) == 1
 
 
 def test_a_graph_is_looked_through_and_then_asked(graph_built, store):
@@ -181,7 +181,7 @@ def test_a_graph_is_looked_through_and_then_asked(graph_built, store):
 def test_the_child_exits_by_what_it_found(published, blobs, tmp_path):
     manifest = tmp_path / "manifest"
     manifest.write_bytes(encode(published.manifest))
-    command = [sys.executable, "-m", "search_service.check", manifest, blobs["vectors"].parent]
+    command = [sys.executable, "-m", "search_service.check", "1", manifest, blobs["vectors"].parent]
     assert subprocess.run(command, check=False).returncode == 0
 
     blobs["forest"].write_bytes(b"")

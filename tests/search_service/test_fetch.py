@@ -21,8 +21,9 @@ def fetch(store, tmp_path):
     def run(published):
         blobs = published.manifest.blobs().values()
         named = [f"{blob.sha256}:{blob.bytes}" for blob in blobs]
-        command = [sys.executable, "-m", "search_service.fetch", store.root, tmp_path / "cache"]
-        return subprocess.run([*command, *named], check=False, capture_output=True, text=True)
+        folders = [store.root, tmp_path / "cache"]
+        command = [sys.executable, "-m", "search_service.fetch", "1", *folders, *named]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
 
     return run
 
