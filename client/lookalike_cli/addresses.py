@@ -36,7 +36,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Up:
-    """What a running `lookalike up` wrote into its folder."""
+    """What a running `lookalike up` wrote into its folder; while it starts, its process alone."""
 
     pid: int
     embedder: Replica
@@ -44,21 +44,26 @@ class Up:
 
     def write(self, folder: Path) -> None:
         """Into the folder, and where later commands look that are given none."""
-        (folder / UP).write_text(json.dumps(asdict(self), indent=2) + "\n")
-        with suppress(OSError):  # a home that cannot be written to only costs the convenience
-            last = _last_folder()
-            last.parent.mkdir(parents=True, exist_ok=True)
-            last.write_text(str(folder.resolve()))
+        _write(folder, asdict(self))
+
+    @classmethod
+    def begin(cls, folder: Path) -> None:
+        """This process starts the services of the folder: they have no addresses yet."""
+        _write(folder, {"pid": os.getpid()})
+
+    @classmethod
+    def process(cls, folder: Path) -> int | None:
+        """The process of the one over the folder, whether it starts or serves."""
+        return _told(folder).get("pid")
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """None where nothing runs: no file, or one whose process is gone."""
+        """None where nothing serves: no file, one whose process is gone, or one that starts."""
+        told = _told(folder)
         try:
-            told = json.loads((folder / UP).read_text())
-            up = cls(told["pid"], Replica(**told["embedder"]), Replica(**told["search"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            return cls(told["pid"], Replica(**told["embedder"]), Replica(**told["search"]))
+        except (KeyError, TypeError):
             return None
-        return up if _runs(up.pid) else None
 
     @classmethod
     def find(cls, folder: Path | None = None) -> Self | None:
@@ -69,8 +74,14 @@ class Up:
     @classmethod
     def find_folder(cls, folder: Path | None = None) -> Path | None:
         """The folder of what `find` finds."""
-        places = [Path(), _last_used()] if folder is None else [folder]
-        return next((place for place in places if place and cls.read(place)), None)
+        return next(filter(cls.read, _places(folder)), None)
+
+
+def none_found(expected: str, folder: Path | None) -> click.ClickException:
+    """What to say where `Up.find` found nothing, and nothing else names the services either."""
+    starting = next(filter(Up.process, _places(folder)), None)
+    got = "none" if starting is None else f"one that still starts: {starting / 'logs'} says how far"
+    return click.ClickException(f"{expected}, got {got}")
 
 
 def connection_options(command: Function) -> Function:
@@ -100,14 +111,35 @@ def connect(
     found = {"embedder": found_embedder or "", "search": found_search or ""}
     if missing := [name for name in needed if not found[name]]:
         options = " and ".join(f"--{name}" for name in missing)
-        raise click.ClickException(
-            f"services: expected a running `lookalike up DIR`, or {options}, got none"
-        )
+        raise none_found(f"services: expected a running `lookalike up DIR`, or {options}", folder)
     given = {**asdict(settings), **found, "deadline_seconds": 30.0, "bulk_deadline_seconds": 120.0}
     try:
         return Client(**given)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _write(folder: Path, told: dict[str, Any]) -> None:
+    (folder / UP).write_text(json.dumps(told, indent=2) + "\n")
+    with suppress(OSError):  # a home that cannot be written to only costs the convenience
+        last = _last_folder()
+        last.parent.mkdir(parents=True, exist_ok=True)
+        last.write_text(str(folder.resolve()))
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    """What a process that runs wrote there; {} where none did."""
+    try:
+        told: dict[str, Any] = json.loads((folder / UP).read_text())
+        return told if _runs(told["pid"]) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _places(folder: Path | None) -> list[Path]:
+    last = _last_used()
+    here = [Path(), last] if last else [Path()]
+    return here if folder is None else [folder]
 
 
 def _runs(pid: int) -> bool:

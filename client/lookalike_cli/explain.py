@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lookalike_cli.addresses import Up
+from lookalike_cli.addresses import Up, none_found
 from lookalike_cli.log_lines import LogLine, in_order, of_request
 from lookalike_cli.printing import json_option, print_json
 
@@ -160,8 +160,8 @@ def _as_json(line: LogLine) -> dict[str, Any]:
 def _logs_of_up(folder: Path | None) -> Sequence[Path]:
     up = Up.find_folder(folder)
     if up is None:
-        raise click.ClickException(
-            "LOGS: expected files, - for standard input, or a running `lookalike up DIR`, got none"
+        raise none_found(
+            "LOGS: expected files, - for standard input, or a running `lookalike up DIR`", folder
         )
     return sorted((up / "logs").glob("*.log"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lookalike_cli.addresses import Replica, Up
+from lookalike_cli.addresses import Replica, Up, none_found
 from lookalike_cli.channels import client_settings
 from lookalike_cli.fleet_troubles import troubles
 from lookalike_cli.printing import json_option, print_json, print_table
@@ -72,9 +72,10 @@ def replicas(
         settings = client_settings()
         given = _found(filter(None, [settings.embedder]), filter(None, [settings.search]))
     if not given:
-        raise click.ClickException(
+        raise none_found(
             "replicas: expected a running `lookalike up DIR`, --embedder and --search, or "
-            "LOOKALIKE_CLIENT_EMBEDDER and _SEARCH, got none"
+            "LOOKALIKE_CLIENT_EMBEDDER and _SEARCH",
+            folder,
         )
     return given
 

@@ -47,9 +47,9 @@ def command(
     restarts them.
     """
     _expect_the_extras()
-    if (other := Up.read(folder)) is not None:
+    if (other := Up.process(folder)) is not None:
         raise click.ClickException(
-            f"{folder}: expected no `lookalike up` over it, got one that runs (process {other.pid})"
+            f"{folder}: expected no `lookalike up` over it, got one that runs (process {other})"
         )
     chosen = choose_model(folder, model)
     with signals_raising_interrupt(), ExitStack() as stack:
@@ -114,6 +114,7 @@ def _start(
     }
     starting: list[Running] = []
     stack.callback(_stop, folder, starting)
+    Up.begin(folder)
     logs = folder / "logs"
     ports = _addresses(host, free_ports, 50051, 9151)
     starting.append(

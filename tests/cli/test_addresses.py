@@ -57,3 +57,14 @@ def test_a_damaged_note_is_none(up, tmp_path, damaged):
 
 def test_nothing_was_ever_started():
     assert Up.find() is None
+
+
+def test_one_that_still_starts_is_not_found_and_said(tmp_path, lookalike_command):
+    Up.begin(tmp_path)
+
+    assert Up.find(tmp_path) is None
+    assert Up.process(tmp_path) == os.getpid()
+    for verb in (("search", "--item", "d-1"), ("status",), ("explain", "9f3c2a17")):
+        done = lookalike_command(*verb, "--up", tmp_path)
+        assert done.exit_code == 1
+        assert f"got one that still starts: {tmp_path}/logs" in done.output.replace("\n", "")

@@ -22,9 +22,9 @@ def claimed(out: Path) -> Iterator[None]:
         raise click.ClickException(
             f"out: expected a new or empty folder, or one that a demo made, got {out}"
         )
-    if (up := Up.read(out)) is not None:
+    if (process := Up.process(out)) is not None:
         raise click.ClickException(
-            f"out: expected no `lookalike up` over {out}, got one that runs (process {up.pid})"
+            f"out: expected no `lookalike up` over {out}, got one that runs (process {process})"
         )
     out.mkdir(parents=True, exist_ok=True)
     with (out / MARK).open("w") as mark:
