@@ -79,9 +79,11 @@ def read_targets(queries: list[pb.Query], field: str) -> list[Target]:
     if not 1 <= len(queries) <= MAX_QUERIES:
         raise InvalidField(field, f"1 to {MAX_QUERIES} queries", f"{len(queries)}")
     targets = [read_target(query, f"{field}[{i}]") for i, query in enumerate(queries)]
-    spaces = {space_of(target) for target in targets}
-    if len(spaces) > 1:
-        raise InvalidField(field, "queries of one space", f"{len(spaces)} kinds of query")
+    spaces = [space_of(target) for target in targets]
+    for i, space in enumerate(spaces):
+        if space != spaces[0]:
+            got = f"{field}[0] of {_said(spaces[0])}, {field}[{i}] of {_said(space)}"
+            raise InvalidField(field, "queries of one space", got)
     return targets
 
 
@@ -102,6 +104,10 @@ def space_of(target: Target) -> str | None:
         examples = (*target.positive, *target.negative)
         return next((each.space_id for each in examples if isinstance(each, ByVector)), None)
     return target.space_id if isinstance(target, ByVector) else None
+
+
+def _said(space: str | None) -> str:
+    return f"space {space[:8]}" if space else "the index's first, as without a vector"
 
 
 def _by_vector(embedding: Embedding, field: str) -> ByVector:

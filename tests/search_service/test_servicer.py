@@ -419,15 +419,22 @@ def test_a_batch_has_1_to_256_queries(search, count):
 
 
 @pytest.mark.parametrize(
-    "odd", [query(space_id=OTHER_SPACE, dimension=48), pb.Query(item_id="item-00001")]
+    ("odd", "got"),
+    [
+        (query(space_id=OTHER_SPACE, dimension=48), f"of space {OTHER_SPACE[:8]}"),
+        (pb.Query(item_id="item-00001"), "of the index's first, as without a vector"),
+    ],
 )
-def test_a_batch_of_two_kinds_is_refused(search, odd):
-    batch = pb.SearchBatchRequest(index="dresses", queries=[query(), odd])
+def test_a_batch_of_two_kinds_is_refused(search, odd, got):
+    batch = pb.SearchBatchRequest(index="dresses", queries=[query(), query(), odd])
 
     refusal = refused(search, batch)
 
     assert (refusal.code, refusal.reason) == (INVALID, "INVALID_FIELD")
-    assert refusal.message.startswith("queries: expected queries of one space")
+    assert refusal.message == (
+        f"queries: expected queries of one space, got queries[0] of space {SPACE[:8]}, "
+        f"queries[2] {got}"
+    )
 
 
 @pytest.mark.parametrize(
