@@ -77,3 +77,14 @@ def test_jobs_reach_what_they_call_and_replicas_are_reached(production):
         "embedder": {50051, 50052, 9151},
         "search": {50061, 50062, 9161},
     }
+
+
+def test_jobs_look_names_up_in_the_cluster_and_on_their_node(production):
+    jobs = production.named("NetworkPolicy", "jobs")
+    [names] = [
+        rule["to"]
+        for rule in jobs["spec"]["egress"]
+        if {"port": 53, "protocol": "UDP"} in rule["ports"]
+    ]
+
+    assert {kind for each in names for kind in each} == {"namespaceSelector", "ipBlock"}
