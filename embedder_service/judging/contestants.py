@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,13 @@ from embedder_service.judging.baselines import (
     backbone_before,
     histogram,
 )
-from embedder_service.judging.distances import normalised
 from embedder_service.judging.embedding import OnStep, raw_vectors, read_photos
 from embedder_service.model import EmbeddingModel
 from embedder_service.spec import Preprocessing
 from embedder_service.training.data import Photo
 
 Vectors = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 Embed = Callable[[Iterable[Pixels], int, OnStep], Vectors]
 
 
@@ -37,17 +36,29 @@ class Maker:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One of those compared, and its vectors of all photos: float32 [photos, d]."""
+    """One of those compared, and its vectors of all photos, of length 1: float32 [photos, d].
+
+    `lengths` [photos, 1] are those that they came with: of a large catalogue nobody wants both.
+    """
 
     name: str
     is_judged: bool
     maker: Maker
-    raw: Vectors
+    vectors: Vectors
+    lengths: Vectors
 
-    @cached_property
-    def vectors(self) -> Vectors:
-        """Of length 1."""
-        return normalised(self.raw)
+    @classmethod
+    def of(cls, maker: Maker, is_judged: bool, raw: Vectors) -> Contestant:
+        """Of the vectors as they come, which it makes its own."""
+        lengths = np.sqrt(np.einsum("ij,ij->i", raw, raw))[:, None]
+        raw /= np.where(lengths > 0, lengths, 1)
+        return cls(maker.name, is_judged, maker, raw, lengths)
+
+    def raw(self, rows: Numbers) -> Vectors:
+        """Those of some photos, as they came."""
+        raw = self.vectors[rows]
+        raw *= self.lengths[rows]
+        return raw
 
 
 def makers_before(model: EmbeddingModel, photos: Sequence[Photo], weights: str) -> list[Maker]:
@@ -68,7 +79,7 @@ def contest(maker: Maker, photos: Sequence[Photo], is_judged: bool, on_step: OnS
     """Raises ModelError, CatalogueError."""
     pixels = read_photos(photos, maker.preprocessing)
     raw = maker.embed(pixels, len(photos), on_step)
-    return Contestant(maker.name, is_judged, maker, raw)
+    return Contestant.of(maker, is_judged, raw)
 
 
 def _histograms(pixels: Iterable[Pixels], count: int, on_step: OnStep) -> Vectors:

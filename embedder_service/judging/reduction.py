@@ -25,7 +25,9 @@ class Reduction:
 
     def __call__(self, vectors: Vectors) -> Vectors:
         """[n, d] -> [n, width], each of length 1."""
-        return normalised(np.asarray((vectors - self.mean) @ self.directions.T, np.float32))
+        # Not of vectors less their mean: that would be a second copy of a large gallery.
+        turned = vectors @ self.directions.T - self.directions @ self.mean
+        return normalised(np.asarray(turned, np.float32))
 
 
 def reductions(vectors: Vectors, widths: tuple[int, ...]) -> list[Reduction]:

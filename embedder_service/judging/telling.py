@@ -46,7 +46,7 @@ def classification(
         told, way, wanted, known = nearest, _BY_NEAREST, labels.queries, names
         places, own = classes.classes_of(model, trial)
         if len(places):
-            told = classes.told_by_classifier(model, contestant.raw[trial.queries[places]], own)
+            told = classes.told_by_classifier(model, contestant.raw(trial.queries[places]), own)
             rows.append(_row(contestant, _BY_CLASSIFIER, told))
             way, wanted, known = _BY_CLASSIFIER, own, list(model.spec.classes)
     return Classification(

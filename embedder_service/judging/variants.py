@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from embedder_service.judging import retrieval
 from embedder_service.judging.contestants import Contestant
-from embedder_service.judging.distances import cosine, euclidean, manhattan
+from embedder_service.judging.distances import Measure, cosine, euclidean, manhattan
 from embedder_service.judging.findings import Variant, Variants
 from embedder_service.judging.ranking import Labels, find
 from embedder_service.judging.reduction import reductions
@@ -19,6 +19,7 @@ from embedder_service.judging.trial import LABELS, Trial, sample
 Vectors = npt.NDArray[np.float32]
 
 WIDTHS = (256, 128, 64)
+_COLUMNS = ("raw", "length 1", *(f"PCA {width}" for width in WIDTHS))
 _MOST_QUERIES = 1_000
 _DISTANCES = {
     "cosine": (True, cosine),
@@ -35,11 +36,8 @@ def by_distance(trial: Trial, contestants: Sequence[Contestant], by: str) -> Var
 
     def figures(each: Contestant, name: str) -> Retrieval | None:
         is_unit, measure = _DISTANCES[name]
-        vectors = each.vectors if is_unit else each.raw
-        (found,), _ = find(
-            vectors[asked.queries], vectors[asked.gallery], [labels], asked.own, measure
-        )
-        return retrieval.retrieval(found)
+        of = each.vectors.__getitem__ if is_unit else each.raw
+        return _figures(asked, labels, of(asked.queries), of(asked.gallery), measure)
 
     rows = [
         _variant(each, {name: figures(each, name) for name in _DISTANCES}) for each in contestants
@@ -48,26 +46,34 @@ def by_distance(trial: Trial, contestants: Sequence[Contestant], by: str) -> Var
 
 
 def by_dimension(trial: Trial, contestants: Sequence[Contestant], by: str) -> Variants:
-    """As they come, of length 1, and of length 1 again after a PCA of the gallery."""
+    """As they come, of length 1, and of length 1 again after a PCA of the gallery.
+
+    A width that the gallery has too few photos for has no column.
+    """
     asked, labels = _asked(trial, by)
-    columns = ("raw", "length 1", *(f"PCA {width}" for width in WIDTHS))
-    rows, kept = [], {}
+    made, kept = [], {}
     for each in contestants:
-        found = reductions(each.vectors[asked.gallery], WIDTHS)
-        kinds = {"raw": each.raw, "length 1": each.vectors}
-        kinds |= {f"PCA {one.width}": one(each.vectors) for one in found}
+        figures = {"raw": _figures(asked, labels, each.raw(asked.queries), each.raw(asked.gallery))}
+        queries, gallery = each.vectors[asked.queries], each.vectors[asked.gallery]
+        figures["length 1"] = _figures(asked, labels, queries, gallery)
+        found = reductions(gallery, WIDTHS)
+        for one in found:
+            figures[f"PCA {one.width}"] = _figures(asked, labels, one(queries), one(gallery))
         kept = {f"PCA {one.width}": one.share for one in found}
-        figures = {
-            name: _euclidean_figures(asked, labels, vectors) for name, vectors in kinds.items()
-        }
-        rows.append(_variant(each, {name: figures.get(name) for name in columns}))
+        made.append(figures)
+        del queries, gallery  # the next one's are not to stand beside them
+    columns = tuple(sorted({name for each in made for name in each}, key=_COLUMNS.index))
+    rows = [
+        _variant(each, {name: figures.get(name) for name in columns})
+        for each, figures in zip(contestants, made, strict=True)
+    ]
     return _variants(asked, labels, by, columns, rows, kept)
 
 
-def _euclidean_figures(asked: Trial, labels: Labels, vectors: Vectors) -> Retrieval | None:
-    (found,), _ = find(
-        vectors[asked.queries], vectors[asked.gallery], [labels], asked.own, euclidean
-    )
+def _figures(
+    asked: Trial, labels: Labels, queries: Vectors, gallery: Vectors, measure: Measure = euclidean
+) -> Retrieval | None:
+    (found,), _ = find(queries, gallery, [labels], asked.own, measure)
     return retrieval.retrieval(found)
 
 

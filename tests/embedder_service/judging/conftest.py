@@ -60,7 +60,7 @@ def contestant() -> Callable[..., Contestant]:
     ) -> Contestant:
         sides = Preprocessing(resize=32, crop=32)
         maker = Maker(name, sides, lambda *_: np.empty((0, 0), np.float32))
-        return Contestant(name, is_judged, maker, np.asarray(vectors, np.float32))
+        return Contestant.of(maker, is_judged, np.array(vectors, np.float32))
 
     return made
 
