@@ -28,6 +28,17 @@ def test_help_imports_no_verb():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_the_help_of_the_demo_does_without_torch():
+    code = (
+        "import sys\n"
+        "from lookalike_cli.verbs import lookalike\n"
+        "lookalike(['demo', '--help'], standalone_mode=False)\n"
+        "assert 'torch' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_every_verb_shows_an_example_and_speaks_json(lookalike_command, name):
     shown = lookalike_command(name, "--help").output

@@ -1,26 +1,22 @@
 """`lookalike demo`: the whole story on real input, act by act."""
 
 import json
-import os
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from embedder_service.spec import BACKBONES, ModelError
 from embedder_service.training.data import CatalogueError
-from embedder_service.training.finetune import FinetuneSettings
 from embedder_service.training.sample import SampleSettings
-from lookalike_cli.demo import damage, learn, scale, serve
-from lookalike_cli.demo.calls import CountingClient, Tally
-from lookalike_cli.demo.ending import Ending, facts, say_what_is_next
 from lookalike_cli.demo.folder import claimed
-from lookalike_cli.demo.report import write_report
 from lookalike_cli.demo.spread import ARTICLE_ROWS
 from lookalike_cli.demo.story import Story
 from lookalike_cli.processes import NotServing
 from lookalike_cli.up import signals_raising_interrupt
 from search_service.build import SourceError
+
+EPOCHS = 14
+SIDES = {"resnet152": 224}  # the others learn in minutes at 112
 
 
 @click.command()
@@ -47,7 +43,7 @@ from search_service.build import SourceError
 )
 @click.option(
     "--epochs",
-    default=FinetuneSettings.epochs,
+    default=EPOCHS,
     show_default=True,
     help="Passes over the photos in training.",
 )
@@ -78,52 +74,19 @@ def command(
     The last line is one JSON object with every figure. Afterwards `lookalike up build/demo` serves
     what was made.
     """
+    # 10 s of torch, which --help does without.
+    from embedder_service.training.settings import FinetuneSettings
+    from lookalike_cli.demo.play import play
+
     story = Story(out)
-    usual_side = 224 if backbone == "resnet152" else FinetuneSettings.side
+    usual_side = SIDES.get(backbone, 112)
     try:
         settings = FinetuneSettings(backbone=backbone, epochs=epochs, side=side or usual_side)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     try:
         with claimed(out), signals_raising_interrupt():
-            _play(story, images, SampleSettings(items=items), settings, rows)
+            play(story, images, SampleSettings(items=items), settings, rows)
     except (CatalogueError, ModelError, SourceError, NotServing, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(story.facts))
-
-
-def _play(
-    story: Story,
-    images: Path | None,
-    sample: SampleSettings,
-    settings: FinetuneSettings,
-    rows: int,
-) -> None:
-    story.console.print(f"[bold]Lookalike[/bold], end to end, on {os.cpu_count()} cores")
-    catalogue = learn.gather(story, images, sample)
-    learned = learn.learn(story, catalogue, settings)
-    tally = Tally()
-    with ExitStack() as stack:
-        embedder, search = serve.start(story, learned.model, stack)
-        client = CountingClient(tally, embedder=embedder.address, search=search.address)
-        stack.enter_context(client)
-        serve.index(story, client, catalogue)
-        found = serve.search_held_out(story, client, catalogue)
-        measured = scale.go_to_scale(story, learned.space_id, tally, catalogue, rows)
-        mishaps, recovery_seconds = damage.break_things(
-            story, client, found, learned.foreign, search, stack
-        )
-    ending = Ending(
-        catalogue=catalogue,
-        learned=learned,
-        found=found,
-        scale=measured,
-        mishaps=tuple(mishaps),
-        recovery_seconds=recovery_seconds,
-        tally=tally,
-    )
-    with story.act("writes the report") as act:
-        story.facts.update(facts(story, ending))
-        report = write_report(story, ending)
-        act.result = str(report)
-    say_what_is_next(story, ending)
