@@ -86,6 +86,8 @@ def load(folder: Path) -> Checkpoint:
     """
     if not folder.is_dir():
         raise ModelError(f"model: expected a folder models/<space_id>, got no folder at {folder}")
+    if not (folder / "model.json").exists():
+        raise ModelError(f"model: expected model.json in {folder}, got none{_instead(folder)}")
     description = _read_description(folder / "model.json")
     spec = ModelSpec.from_json(json.dumps(description["specification"]))
     tensors = _read_tensors(folder / "model.safetensors")
@@ -139,6 +141,12 @@ def _put(folder: Path, target: Path) -> None:
     if target.exists():
         target.rename(folder.parent / "replaced")
     folder.rename(target)
+
+
+def _instead(folder: Path) -> str:
+    """Of a store, or of the folder that trainings put their models into."""
+    found = sorted([*folder.glob("*/model.json"), *folder.glob("models/*/model.json")])
+    return f"; name one of the models below it: {found[0].parent}" if found else ""
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -62,6 +62,13 @@ def list_command(store: Path, as_json: bool) -> None:
     if as_json:
         print_json({"models": [_as_json(model) for model in models], "damaged": problems})
         return
+    if not models and not problems:
+        click.echo(
+            f"no models in {store / 'models'}: `lookalike model publish FOLDER --store {store}` "
+            "puts one there",
+            err=True,
+        )
+        return
     print_table(
         "",
         (

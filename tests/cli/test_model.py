@@ -107,4 +107,22 @@ def test_a_folder_that_is_no_model_is_not_published(tmp_path, lookalike_command)
     result = lookalike_command("model", "publish", tmp_path, "--store", tmp_path / "store")
 
     assert result.exit_code == 1
-    assert "model.json" in result.output
+    assert f"model: expected model.json in {tmp_path}, got none\n" in result.output
+
+
+def test_the_folder_of_all_models_is_refused_with_the_name_of_one(
+    folder, tmp_path, lookalike_command
+):
+    result = lookalike_command("model", "publish", folder.parent, "--store", tmp_path / "store")
+
+    assert result.exit_code == 1
+    assert f"got none; name one of the models below it: {folder}" in result.output
+
+
+def test_a_store_without_models_says_how_to_put_one_there(tmp_path, lookalike_command):
+    listed = lookalike_command("model", "list", tmp_path)
+    as_json = lookalike_command("model", "list", tmp_path, "--json")
+
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert f"no models in {tmp_path / 'models'}: `lookalike model publish" in listed.stderr
+    assert json.loads(as_json.stdout) == {"models": [], "damaged": []}
