@@ -72,15 +72,15 @@ def show_command(
             read = read_catalogue(
                 catalogue, format_name, boxes=not no_boxes, on_step=ticker.on_step
             )
-    except CatalogueError as error:
+        if as_json:
+            print_json(Summary(read).as_dict())
+        else:
+            _print(Summary(read), top)
+        if sheet is not None:
+            draw_classes(sheet, read)
+            click.echo(f"sheet: {sheet}", err=True)
+    except (CatalogueError, OSError) as error:
         raise Unreadable(str(error)) from error
-    if as_json:
-        print_json(Summary(read).as_dict())
-    else:
-        _print(Summary(read), top)
-    if sheet is not None:
-        draw_classes(sheet, read)
-        click.echo(f"sheet: {sheet}", err=True)
 
 
 def _expect_picture(path: Path | None) -> Path | None:

@@ -18,8 +18,7 @@ from embedder_service.judging.distances import normalised
 from embedder_service.model import EmbeddingModel
 from embedder_service.spec import ModelError, Preprocessing
 from embedder_service.training.boxes import read_photo
-from embedder_service.training.data import CatalogueError, Photo
-from lookalike_kit.errors import ServiceError
+from embedder_service.training.data import Photo
 
 Vectors = npt.NDArray[np.float32]
 OnStep = Callable[[int, int], None]
@@ -65,16 +64,7 @@ def raw_vectors(
 
 def read_photos(photos: Sequence[Photo], preprocessing: Preprocessing) -> Iterator[Pixels]:
     """Each photo's pixels in turn. Raises CatalogueError for a file gone bad."""
-
-    def read(photo: Photo) -> Pixels:
-        try:
-            return read_photo(photo, preprocessing)
-        except (ServiceError, OSError) as error:
-            raise CatalogueError(
-                f"{photo.path}: expected the image that was there, got {error}"
-            ) from error
-
-    return ahead(read, photos)
+    return ahead(lambda photo: read_photo(photo, preprocessing), photos)
 
 
 def ahead(function: Callable[[One], Other], each: Iterable[One]) -> Iterator[Other]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from embedder_service import images
 from embedder_service.images import InvalidRegion, Limits, Pixels, Region
 from embedder_service.spec import Preprocessing
-from embedder_service.training.data import Box, Photo
+from embedder_service.training.data import Box, CatalogueError, Photo
+from lookalike_kit.errors import ServiceError
 
 # Edges move inwards by this many pixels, and `images` rounds them outwards again: whole pixels stay
 # what they are in fractions of 32 bits, too, which is how a client sends them.
@@ -15,9 +16,14 @@ _INSET = 1e-3
 def read_photo(photo: Photo, preprocessing: Preprocessing) -> Pixels:
     """uint8 [3, crop, crop], as serving reads the same region.
 
-    Raises OSError, and what `images.read` raises.
+    Raises CatalogueError: every photo was looked at once, and this one has gone bad since.
     """
-    return boxed_pixels(photo.path.read_bytes(), photo.box, preprocessing)
+    try:
+        return boxed_pixels(photo.path.read_bytes(), photo.box, preprocessing)
+    except (ServiceError, OSError) as error:
+        raise CatalogueError(
+            f"{photo.path}: expected the image that was there, got {error}"
+        ) from error
 
 
 def boxed_pixels(content: bytes, box: Box | None, preprocessing: Preprocessing) -> Pixels:

@@ -18,8 +18,7 @@ from embedder_service import images
 from embedder_service.spec import Preprocessing
 from embedder_service.training.augment import load_pixels
 from embedder_service.training.boxes import read_photo
-from embedder_service.training.data import CatalogueError, Photo
-from lookalike_kit.errors import ServiceError
+from embedder_service.training.data import Photo
 
 _PARTS_AHEAD = 3
 
@@ -65,13 +64,7 @@ class Pixels:
                 pool.shutdown(cancel_futures=True)
 
     def _read(self, row: int) -> images.Pixels:
-        photo = self._photos[row]
-        try:
-            return read_photo(photo, self._preprocessing)
-        except (ServiceError, OSError) as error:
-            raise CatalogueError(
-                f"{photo.path}: expected the image that was there, got {error}"
-            ) from error
+        return read_photo(self._photos[row], self._preprocessing)
 
 
 def _stacked(read: list[Future[images.Pixels]]) -> Tensor:

@@ -102,3 +102,12 @@ def test_a_sheet_that_cannot_be_written_is_refused_before_anything_is_read(
 
     assert result.exit_code == 2
     assert "Invalid value for '--sheet': expected a" in result.output
+
+
+def test_a_sheet_that_the_disk_has_no_room_for_is_one_line(lookalike_command, photos, tmp_path):
+    (tmp_path / "sheet.png").symlink_to("/dev/full")
+
+    result = lookalike_command("data", "show", photos, "--sheet", tmp_path / "sheet.png")
+
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr

@@ -31,10 +31,11 @@ def test_a_reader_who_leaves_early_is_no_trouble(tiny: Catalogue):
     assert len(next(parts)) == 2
 
 
-def test_a_file_that_is_gone_is_named(own_copy: Path):
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_file_that_is_gone_is_named(own_copy: Path, in_memory: bool):
     catalogue = read_catalogue(own_copy)
     gone = catalogue.photos[1].path
     gone.unlink()
 
     with pytest.raises(CatalogueError, match=f"{gone.name}: expected the image that was there"):
-        list(Pixels(catalogue.photos, 48, 1, in_memory=False).parts(PARTS))
+        list(Pixels(catalogue.photos, 48, 1, in_memory).parts(PARTS))
