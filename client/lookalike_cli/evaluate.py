@@ -1,7 +1,6 @@
 """`lookalike evaluate`: how good a model is, as figures and as a page to send around."""
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from embedder_service.training.catalogue_options import catalogue_options
 from embedder_service.training.data import Catalogue, CatalogueError
 from embedder_service.training.progress import Ticker
 from embedder_service.training.read import read_catalogue
+from embedder_service.training.writable import expect_writable
 from lookalike_cli.judged_index import IndexProblem, over_a_store, over_an_address, over_its_own
 from lookalike_cli.printing import json_option, print_table
 from lookalike_cli.processes import NotServing
@@ -59,8 +59,9 @@ class Refused(click.ClickException):
     default="auto",
     show_default=True,
     type=click.Choice(list(_KINDS)),
-    help="held-out: those that no training saw. each: every photo among all others, for a "
-    "catalogue that the model never saw. auto: held-out where there are such.",
+    help="held-out: those that a training on this catalogue does not see. each: every photo "
+    "among all others, for a catalogue that the model never saw. auto: held-out where there are "
+    "such.",
 )
 @click.option(
     "--most-queries",
@@ -124,7 +125,7 @@ def command(
     if settings.threshold is not None and len(folders) != 2:
         raise click.UsageError("--threshold: expected two models, got one")
     with _refusing(), signals_raising_interrupt(), ExitStack() as stack:
-        _expect_writable(out)
+        expect_writable("out", out)
         models = read_models(folders)
         ask = _ask(models[-1], search, store, index, stack, _saying(console))
         photos = _read(catalogue, format_name, not no_boxes, console)
@@ -146,15 +147,6 @@ def _refusing() -> Iterator[None]:
         yield
     except (CatalogueError, ModelError, IndexProblem, NotServing, OSError) as error:
         raise Refused(str(error)) from error
-
-
-def _expect_writable(out: Path) -> None:
-    """Told before the photos are looked at, not after."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise Refused(f"out: expected a folder to write to, got {out}: {error.strerror}") from error
 
 
 def _ask(

@@ -27,8 +27,13 @@ from embedder_service.training.recipes import RECIPES
 from embedder_service.training.run import Run
 from embedder_service.training.settings import LAYERS, PRECISIONS, FinetuneSettings
 from embedder_service.training.team import Team, joined
+from embedder_service.training.writable import expect_writable
 
 _DEFAULT = FinetuneSettings()
+_NOTHING_TO_JUDGE_BY = (
+    "no figures: no two photos are known to show one item or one class; "
+    "`lookalike evaluate` looks for changed copies all the same"
+)
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,12 @@ def command(
             "runs", f"{catalogue.resolve().name}-{settings.backbone}-{settings.recipe}"
         )
         places = _Places(catalogue, format_name, not no_boxes, models, place, restart)
+        expect_writable("run-folder", place)
+        if not find_rate:
+            expect_writable("models", models)
         with joined(device_of(settings.device).type) as team:
             (_look_for_rate if find_rate else _train)(places, settings, team)
-    except (CatalogueError, ModelError, ValueError) as error:
+    except (CatalogueError, ModelError, ValueError, OSError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
 
@@ -177,9 +185,9 @@ def _judged_and_saved(
     models: Path,
 ) -> Path:
     rows = evaluate(catalogue, model, settings.seed)
-    _saying(console)("\n".join(figure_lines(rows)))
-    card = model_card(catalogue, settings, rows)
     scores = rows[-1].figures.as_dict()
+    _saying(console)("\n".join(figure_lines(rows)) if scores else _NOTHING_TO_JUDGE_BY)
+    card = model_card(catalogue, settings, rows)
     return checkpoint.save(model, models, golden_photos(catalogue), card, scores)
 
 

@@ -106,14 +106,14 @@ def _epoch(
 def estimate_minutes(catalogue: Catalogue, settings: FinetuneSettings, steps: int = 2) -> float:
     """Minutes that `finetune` will take here, by timing a few batches of random pixels."""
     labels = Labels.of(catalogue, RECIPES[settings.recipe])
-    batches = max(1, len(catalogue.of("train")) // settings.batch)
+    photos = len(catalogue.of("train"))
+    batch = min(settings.batch, max(2, photos))
+    batches = max(1, photos // batch)
     with torch.random.fork_rng():
         scratch = replace(settings, weights="none")
         learner = Learner(scratch, labels, batches, lambda _: None)
         sides = [settings.side_in(number) for number in range(1, settings.epochs + 1)]
-        seconds = {
-            side: _seconds_per_step(learner, settings.batch, side, steps) for side in set(sides)
-        }
+        seconds = {side: _seconds_per_step(learner, batch, side, steps) for side in set(sides)}
     return sum(seconds[side] * batches for side in sides) / 60
 
 

@@ -43,13 +43,16 @@ class Run:
         self.folder = folder
 
     def begin(self, catalogue: Catalogue, settings: FinetuneSettings, restart: bool) -> None:
-        """Makes the folder, or finds in it the same training, to go on with."""
+        """Makes the folder, or finds in it the same training, to go on with.
+
+        Another one that ended before its first epoch did has left nothing to lose.
+        """
         if restart:
             self._clear()
         self.folder.mkdir(parents=True, exist_ok=True)
         asked = _identity(catalogue, settings)
         path = self.folder / "settings.json"
-        if path.exists():
+        if path.exists() and self._state.exists():
             self._expect_same(_json(path.read_text(), path), asked)
         else:
             _put(path, lambda file: file.write_text(json.dumps(asked, indent=1) + "\n"))

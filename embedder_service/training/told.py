@@ -57,6 +57,7 @@ def _lines(axes: Axes, history: Sequence[Epoch], lines: Sequence[tuple[str, str,
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.grid(visible=True, alpha=0.25)
-    axes.legend(frameon=False)
+    if axes.lines:
+        axes.legend(frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -128,6 +128,8 @@ def test_the_first_epochs_run_small_and_the_last_at_the_whole_side():
 
 def test_minutes_are_estimated_before_the_training(tiny: Catalogue):
     assert estimate_minutes(tiny, SMALL, steps=1) > 0
+    # A batch holds no more than there are; a billion pictures of them would fill any memory.
+    assert estimate_minutes(tiny, replace(SMALL, batch=10**9, epochs=1), steps=1) > 0
 
 
 def test_a_catalogue_with_nothing_to_train_on_is_refused(tiny: Catalogue):

@@ -61,6 +61,37 @@ def test_a_table_of_photos_is_learnt_from_as_well(tiny_folder: Path, tmp_path: P
     assert "note: columns that are not used: price" in result.output
 
 
+def test_photos_without_labels_are_learnt_from_and_judged_by_nothing(
+    tiny_folder: Path, tmp_path: Path
+):
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    for number, path in enumerate(sorted(tiny_folder.rglob("*.jpg"))[:20]):
+        (lone / f"{number}.jpg").write_bytes(path.read_bytes())
+    options = ["--backbone=resnet18", "--weights=none", "--side=32", "--epochs=1", "--batch=8"]
+    places = ["--models", str(tmp_path / "models"), "--run-folder", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, ["finetune", str(lone), *places, *options])
+
+    assert result.exit_code == 0, result.output
+    assert "no figures: no two photos are known to show one item or one class" in result.output
+    assert (tmp_path / "run" / "curves.png").exists()
+
+
+@pytest.mark.parametrize("option", ["models", "run-folder"])
+def test_a_place_that_takes_nothing_is_refused_before_the_training(
+    tiny_folder: Path, tmp_path: Path, option: str
+):
+    taken = tmp_path / "taken"
+    taken.touch()
+    places = {"models": tmp_path / "models", "run-folder": tmp_path / "run", option: taken / "in"}
+    options = [f"--{name}={place}" for name, place in places.items()]
+    result = CliRunner().invoke(main, ["finetune", str(tiny_folder), "--weights=none", *options])
+
+    assert result.exit_code == 2
+    assert f"{option}: expected a folder to write to, got {taken / 'in'}" in result.output
+    assert "epoch" not in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

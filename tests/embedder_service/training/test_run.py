@@ -64,6 +64,17 @@ def test_another_training_is_refused(tiny: Catalogue, done: Path):
         Run(done).begin(Catalogue(tiny.folder, tiny.photos[1:]), SETTINGS, restart=False)
 
 
+def test_a_training_that_ended_before_its_first_epoch_gives_way(tiny: Catalogue, tmp_path: Path):
+    run = Run(tmp_path)
+    run.begin(tiny, replace(SETTINGS, weights="mistyped.pth"), restart=False)
+    run.begin(tiny, SETTINGS, restart=False)
+    (tmp_path / "state.safetensors").touch()
+
+    run.begin(tiny, SETTINGS, restart=False)
+    with pytest.raises(ModelError, match=r"weights mistyped\.pth, got one of none"):
+        run.begin(tiny, replace(SETTINGS, weights="mistyped.pth"), restart=False)
+
+
 def test_a_restart_forgets(tiny: Catalogue, tmp_path: Path):
     run = Run(tmp_path)
     run.begin(tiny, SETTINGS, restart=False)
