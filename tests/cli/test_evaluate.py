@@ -91,6 +91,39 @@ def test_the_index_that_is_built_for_it_answers_as_exact_search_does(evaluate, p
     assert facts["served"]["queries"] == 8
 
 
+def test_an_index_in_a_store_is_served_and_asked(evaluate, photos, models, tmp_path):
+    store = stored_index(tmp_path, photos, models[0])
+    there = ("--model", models[0], "--store", store, "--index")
+    facts = _facts(evaluate(photos, *there, "dresses", "--json"))
+    other = evaluate(photos, *there, "coats")
+
+    assert facts["served"]["agreement"] == 1
+    assert other.exit_code == 2
+    assert f"Error: index: expected one that {store} serves, got coats" in other.stderr
+
+
+def stored_index(folder: Path, photos: Path, model: Path) -> Path:
+    """Of the gallery's photos by the model, named dresses."""
+    import pyarrow as pa
+
+    from embedder_service import checkpoint
+    from embedder_service.judging.embedding import embed_photos
+    from embedder_service.training.read import read_catalogue
+    from search_service.build import BuildOptions, Source, build, publish
+    from search_service.store import Store
+
+    gallery = read_catalogue(photos).gallery
+    ids = [{"photo_id": photo.photo_id, "item_id": photo.item_id} for photo in gallery]
+    vectors = embed_photos(checkpoint.load(model).model, gallery)
+    build(
+        Source(vectors, pa.Table.from_pylist(ids), model.name),
+        folder / "built",
+        BuildOptions(engine="annoy"),
+    )
+    publish(Store(folder / "store"), "dresses", folder / "built")
+    return folder / "store"
+
+
 def test_two_models_and_a_threshold_in_use(evaluate, photos, models):
     both = ("--model", models[0], "--model", models[1])
     facts = _facts(evaluate(photos, *both, "--threshold", 0.8, "--json"))
@@ -120,6 +153,9 @@ def test_what_cannot_be_judged_is_refused_in_a_line(evaluate, photos, models, tm
 
     refused = {
         (photos, "--model", "nowhere"): "model: expected a folder models/<space_id>",
+        (photos, "--model", models[0].parent): (
+            f"model: expected model.json in {models[0].parent}, got none; name one of the models"
+        ),
         (photos, *one, *one, *one): "model: expected one folder or two, got 3",
         (lone, *one): "images: expected at least 4 photos that decode",
         (without_test, *one, *held_out): "queries: expected photos of the split test or query",
