@@ -5,9 +5,10 @@ python -m benchmarks.rpc_cost [--rows N] [--calls N] [--rounds N]
 rpc_overhead = (server CPU a call - engine CPU a query) / CPU a call of a bare grpc.server that
 reads the same request and writes the same response; rpc_efficiency_batch = engine CPU / server CPU
 of batches of 64. Engine CPU is what the server's own threads spend in Generation.nearest during
-those very calls (benchmarks/clocked_search.py), server CPU all that the process spends. The client
-is another process with four callers; servers are asked in turn, and medians of the rounds count.
-Live recall is off, as it answers queries that nobody asked.
+those very calls (benchmarks/clocked_search.py), server CPU all that the process spends. rpc_floor
+is the overhead of the bare server with the search in its handler: a search empties the caches that
+the call around it needs. The client is another process with four callers; servers are asked in
+turn, and medians of the rounds count. Live recall is off, as it answers queries that nobody asked.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -26,7 +27,7 @@ from lookalike.search.v1 import search_pb2_grpc as rpc
 from lookalike.v1.embedding_pb2 import Embedding
 from lookalike_cli import processes
 
-from benchmarks import clocked_search, datasets
+from benchmarks import bare_search, clocked_search, datasets
 from benchmarks.catalogues import INDEX, SPACE, published
 from benchmarks.echo import Echo
 from benchmarks.record import record, table
@@ -51,6 +52,7 @@ class Cost:
     served: float
     engine: float
     echoed: float
+    floor: float = 0.0  # of a bare server that searches, beside the search
 
     @property
     def overhead(self) -> float:
@@ -72,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = Path(name)
         published(dataset.vectors, folder, BuildOptions(engine="annoy"))
         clocked_search.wind(folder / "cache")
+        os.environ[bare_search.STORE] = str(folder)
         settings = {"store": folder, "cache": folder / "cache", "live_recall_every": 0}
         with processes.start("benchmarks.clocked_search", PREFIX, settings) as search:
             figures = _measure(search, folder / "cache", dataset.queries, given.calls, given.rounds)
@@ -94,28 +97,34 @@ def _measure(
             "SearchBatch": (pb.SearchBatchRequest, stub.SearchBatch(batches[0])),
         }
     one, many = [], []
-    with Echo.start(_SERVICE, answers) as echo:
+    searching = {"Search": answers["Search"]}
+    with (
+        Echo.start(_SERVICE, answers) as echo,
+        Echo.start(_SERVICE, searching, work=bare_search.search) as bare,
+    ):
         for _ in range(rounds):
-            one.append(_cost(search, clock, echo, ones, calls))
+            floor = _floor(bare, ones, calls)
+            one.append(replace(_cost(search, clock, echo, ones, calls), floor=floor))
             many.append(_cost(search, clock, echo, batches, calls // 10))
     table(
         f"CPU of the server, microseconds a call: medians of {rounds} rounds",
         ("", "served", "engine", "bare echo", "overhead, times echo", "engine/served"),
-        [("Search", *_medians(one)), (f"SearchBatch of {BATCH}", *_medians(many))],
+        [("Search", *_medians(one)[:5]), (f"SearchBatch of {BATCH}", *_medians(many)[:5])],
     )
-    served, engine, echoed, overhead, _ = _medians(one)
-    *_, efficiency = _medians(many)
+    served, engine, echoed, overhead, _, floor = _medians(one)
+    efficiency = _medians(many)[4]
     return {
         "served_micros": round(served, 1),
         "engine_micros": round(engine, 1),
         "echo_micros": round(echoed, 1),
         "rpc_overhead": round(overhead, 2),
+        "rpc_floor": round(floor / echoed, 2),
         "rpc_efficiency_batch": round(efficiency, 3),
     }
 
 
 def _medians(costs: Sequence[Cost]) -> tuple[float, ...]:
-    rows = [(c.served, c.engine, c.echoed, c.overhead, c.efficiency) for c in costs]
+    rows = [(c.served, c.engine, c.echoed, c.overhead, c.efficiency, c.floor) for c in costs]
     return tuple(median(column) for column in zip(*rows, strict=True))
 
 
@@ -138,6 +147,15 @@ def _cost(
     # At least a tick: a few calls may take less than /proc can tell.
     echoed = max(_cpu_seconds(echo.pid) - begun, _TICK_SECONDS)
     return Cost(*(1e6 * seconds / calls for seconds in (served, engine, echoed)))
+
+
+def _floor(bare: Echo, messages: Messages, calls: int) -> float:
+    """CPU microseconds beside the search."""
+    _ask(bare.address, messages, CALLERS)
+    begun = _cpu_seconds(bare.pid), bare.worked_seconds
+    _ask(bare.address, messages, calls)
+    spent = _cpu_seconds(bare.pid) - begun[0] - (bare.worked_seconds - begun[1])
+    return 1e6 * spent / calls
 
 
 def _ask(address: str, messages: Messages, calls: int) -> None:
