@@ -115,7 +115,7 @@ def decode_loop(photos: Sequence[bytes], seconds: float) -> float:
         return sum(pool.map(decoded, range(_CORES))) / seconds
 
 
-_turns = threading.Semaphore(_CORES)  # as the embedder's reader has them
+_turns = threading.Semaphore(_CORES)  # as many as the embedder decodes at once
 
 
 def decode_clocked(request: pb.EmbedRequest) -> float:

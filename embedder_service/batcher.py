@@ -140,11 +140,11 @@ class Batcher:
     def _fill(self, places: Places, images: Sequence[Pixels]) -> Future[Embedded]:
         with self._changed:
             self._refuse_if_ended()
-            call = PendingCall(images, places.deadline, self._clock(), places.bulk)
+            call = PendingCall(images, places.deadline, self._clock(), places.bulk, places.future)
             self._lines.add(call, places.bulk)
             places.close()
             self._changed.notify()
-        return call.future
+        return places.future
 
     def _give_back(self, images: int, bulk: bool) -> None:
         with self._changed:
@@ -214,9 +214,13 @@ class Batcher:
 
 
 class Places:
-    """Room in a line for one call's images, as long as its `with` lasts or until they are there."""
+    """Room in a line for one call's images, as long as its `with` lasts or until they are there.
+
+    `future` is what becomes of them, for who waits before they are there.
+    """
 
     def __init__(self, batcher: Batcher, images: int, deadline: float | None, bulk: bool) -> None:
+        self.future: Future[Embedded] = Future()
         self._batcher = batcher
         self._images = images
         self.deadline = deadline

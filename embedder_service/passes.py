@@ -97,7 +97,7 @@ class Passes:
         began = self._clock()
         self._stuck_at = began + STUCK_TIMES * self._pace.predict(images) + self._stuck_seconds
         try:
-            vectors = self._embed(np.stack([image for part in parts for image in part.images]))
+            vectors = self._embed(_stacked([image for part in parts for image in part.images]))
             if len(vectors) != images:
                 raise ValueError(f"{len(vectors)} vectors for {images} images")
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread outlives it
@@ -111,10 +111,13 @@ class Passes:
         return None
 
     def _settle(self, parts: Sequence[Part], vectors: Vectors, seconds: float) -> None:
-        rows = np.split(vectors, np.cumsum([len(part.images) for part in parts])[:-1])
-        for part, part_vectors in zip(parts, rows, strict=True):
-            if np.isfinite(part_vectors).all():
-                part.call.put(part, part_vectors, seconds)
+        is_finite = np.asarray(np.isfinite(vectors).all(axis=1))
+        row = 0
+        for part in parts:
+            rows = slice(row, row + len(part.images))
+            row = rows.stop
+            if is_finite[rows].all():
+                part.call.put(part, vectors[rows], seconds)
             else:
                 part.call.fail(ForwardFailed("vectors that are not finite"))
         try:
@@ -129,6 +132,14 @@ class Passes:
             return
         self._observer.trouble("error")
         log.exception("forward_failed", images=images)
+
+
+def _stacked(images: Sequence[Pixels]) -> Pixels:
+    """As np.stack, which lets go of the interpreter's lock with every image."""
+    if len(images) == 1:
+        return images[0][np.newaxis]
+    joined = bytearray().join(image.data for image in images)
+    return np.frombuffer(joined, np.uint8).reshape(-1, *images[0].shape)
 
 
 def _halves(parts: Sequence[Part], images: int) -> list[list[Part]]:

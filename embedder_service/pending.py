@@ -67,8 +67,9 @@ class PendingCall:
         deadline: float | None,
         submitted: float,
         bulk: bool = False,
+        future: Future[Embedded] | None = None,
     ) -> None:
-        self.future: Future[Embedded] = Future()
+        self.future: Future[Embedded] = future or Future()
         self._images = images
         self.deadline = math.inf if deadline is None else deadline
         self.bulk = bulk
@@ -100,7 +101,8 @@ class PendingCall:
         self._queue_seconds = max(self._queue_seconds, part.queued_seconds)
         self._forward_seconds = max(self._forward_seconds, forward_seconds)
         if sum(map(len, self._vectors)) == len(self._images):
-            vectors = np.concatenate(self._vectors)
+            parts = self._vectors
+            vectors = parts[0] if len(parts) == 1 else np.concatenate(parts)
             self._settle(Embedded(vectors, self._queue_seconds, self._forward_seconds))
 
     def fail(self, error: Exception) -> None:

@@ -1,12 +1,14 @@
-"""The images of one call, decoded on the call's own thread; each fails alone."""
+"""The images of many calls, decoded by as many threads as there are cores; each fails alone."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from embedder_service import images
 from embedder_service.image_header import ImageHeader
@@ -33,8 +35,15 @@ class Photo:
         return len(self.regions) or 1
 
 
+Squares = list[Pixels] | ServiceError
+Turn = Callable[[], None]
+
+
 class Reader:
-    """Decodes at most `at_once` images at a time: more than cores would only take memory."""
+    """Decodes `at_once` images at a time, and one large one beside them, on threads of its own.
+
+    More than cores would only take memory. Calls go by turns, an image each.
+    """
 
     def __init__(
         self,
@@ -46,12 +55,14 @@ class Reader:
         self._preprocessing = preprocessing
         self._limits = limits
         self._at_once = at_once
-        self._free = threading.Semaphore(at_once)
-        self._large_free = threading.Semaphore(1)
         self._observe_seconds = observe_seconds
         self._lock = threading.Lock()
         self._waiting = 0
         self._mean_seconds = 0.0
+        self._turns: SimpleQueue[Turn] = SimpleQueue()
+        self._large_turns: SimpleQueue[Turn] = SimpleQueue()
+        for turns in (self._large_turns, *[self._turns] * at_once):
+            threading.Thread(target=self._run, args=(turns,), name="decode", daemon=True).start()
 
     def seconds_until_read(self, photos: int) -> float:
         """Until so many photos of a call that came now would be read.
@@ -62,45 +73,53 @@ class Reader:
             return 0.0
         return (self._waiting / self._at_once + photos) * self._mean_seconds
 
-    def read(self, photos: Sequence[Photo]) -> list[list[Pixels] | ServiceError]:
+    def read(self, photos: Sequence[Photo]) -> Future[list[Squares]]:
         """For each photo its squares, or why it has none.
 
-        Raises CallerGone as soon as nobody waits for them any more.
+        Ends in CallerGone at its next turn once nobody waits for the current call any more.
         """
-        left = len(photos)
-        self._count(left)
-        try:
-            read = []
-            for photo in photos:
-                read.append(self._read_one(photo))
-                left -= 1
-                self._count(-1)
-            return read
-        finally:
-            self._count(-left)
+        reading = _Reading()
+        for photo in photos:
+            try:
+                header = images.check(photo.content, self._limits)
+            except ServiceError as error:  # bombs never wait for their turn
+                reading.squares.append(error)
+            else:
+                reading.left.append((len(reading.squares), photo, header))
+                reading.squares.append([])
+        self._count(len(reading.left))
+        self._go_on(reading)
+        return reading.future
 
-    def _read_one(self, photo: Photo) -> list[Pixels] | ServiceError:
+    def _go_on(self, reading: _Reading) -> None:
+        if not reading.left:
+            reading.future.set_result(reading.squares)
+            return
+        _, photo, header = reading.left[0]
+        turns = self._large_turns if _is_large(photo, header) else self._turns
+        turns.put(calls.carried(lambda: self._take_turn(reading)))
+
+    def _run(self, turns: SimpleQueue[Turn]) -> None:
+        while True:
+            turns.get()()
+
+    def _take_turn(self, reading: _Reading) -> None:
+        at, photo, header = reading.left.popleft()
         try:
-            header = images.check(photo.content, self._limits)  # bombs never wait for their turn
+            calls.check_caller()
+            reading.squares[at] = self._read_one(photo, header)
+        except Exception as error:  # noqa: BLE001 - the call's own thread raises it
+            self._count(-1 - len(reading.left))
+            reading.future.set_exception(error)
+        else:
+            self._count(-1)
+            self._go_on(reading)
+
+    def _read_one(self, photo: Photo, header: ImageHeader) -> Squares:
+        try:
+            return self._decode(photo, header)
         except ServiceError as error:
             return error
-        with self._turn(photo, header):
-            calls.check_caller()
-            try:
-                return self._decode(photo, header)
-            except ServiceError as error:
-                return error
-
-    @contextmanager
-    def _turn(self, photo: Photo, header: ImageHeader) -> Iterator[None]:
-        # A JPEG of one scan is decoded small, unless a region needs it large.
-        shrinks = header.format == "JPEG" and header.scans == 1 and not photo.regions
-        if header.pixels <= LARGE_PIXELS or shrinks:
-            with self._free:
-                yield
-        else:
-            with self._large_free, self._free:
-                yield
 
     def _decode(self, photo: Photo, header: ImageHeader) -> list[Pixels]:
         began = time.perf_counter()
@@ -114,3 +133,18 @@ class Reader:
     def _count(self, change: int) -> None:
         with self._lock:
             self._waiting += change
+
+
+class _Reading:
+    """One call's photos: what became of each, and those that are still to be read."""
+
+    def __init__(self) -> None:
+        self.squares: list[Squares] = []
+        self.left: deque[tuple[int, Photo, ImageHeader]] = deque()
+        self.future: Future[list[Squares]] = Future()
+
+
+def _is_large(photo: Photo, header: ImageHeader) -> bool:
+    # A JPEG of one scan is decoded small, unless a region needs it large.
+    shrinks = header.format == "JPEG" and header.scans == 1 and not photo.regions
+    return header.pixels > LARGE_PIXELS and not shrinks

@@ -1,6 +1,7 @@
 """What the code below a handler may ask about the call it works for.
 
-A call keeps to one thread from start to end, so this is thread-local; other threads see no call.
+A call keeps to one thread from start to end, so this is thread-local; other threads see no call,
+but where they do its work for it (`carried`).
 """
 
 import re
@@ -62,6 +63,20 @@ def check_caller() -> None:
         from lookalike_kit.errors import CallerGone
 
         raise CallerGone("the caller is gone")
+
+
+def carried(work: Callable[[], None]) -> Callable[[], None]:
+    """`work`, for another thread to do as the current call's."""
+    state = dict(_current.__dict__)
+
+    def done() -> None:
+        _current.__dict__.update(state)
+        try:
+            work()
+        finally:
+            _current.__dict__.clear()
+
+    return done
 
 
 def request_id() -> str:

@@ -30,7 +30,7 @@ def test_the_corpus_is_large_and_each_file_in_it_is_another():
 @pytest.mark.parametrize("image", CORPUS, ids=named)
 def test_a_file_becomes_what_is_documented(image, preprocessing):
     reader = Reader(preprocessing, Limits(), 1, lambda _: None)
-    (read,) = reader.read([Photo(image.content)])
+    (read,) = reader.read([Photo(image.content)]).result()
 
     if isinstance(read, ServiceError):
         assert reason_name(read.reason) == image.result
@@ -57,9 +57,10 @@ def test_what_the_header_refuses_takes_hardly_any_memory():
 def test_hostile_neighbours_leave_an_image_as_it_is_alone(preprocessing, picture, encode):
     reader = Reader(preprocessing, Limits(), 2, lambda _: None)
     good = Photo(encode(picture, "JPEG"))
-    ((alone,),) = reader.read([good])
+    ((alone,),) = reader.read([good]).result()
 
-    read = reader.read([photo for image in CORPUS for photo in (Photo(image.content), good)])
+    photos = [photo for image in CORPUS for photo in (Photo(image.content), good)]
+    read = reader.read(photos).result()
 
     assert all(np.array_equal(squares[0], alone) for squares in read[1::2])
     for image, squares in zip(CORPUS, read[::2], strict=True):

@@ -11,6 +11,17 @@ from lookalike_kit import calls
 from lookalike_kit.errors import CallerGone
 
 
+def held(preprocessing):
+    """A reader of one image at a time, that is done with the first only when it may `leave`."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def observe(_: float) -> None:
+        inside.set()
+        leave.wait(20)
+
+    return inside, leave, Reader(preprocessing, Limits(), 1, observe)
+
+
 def test_each_photo_fails_alone(picture, encode, preprocessing, png_of_size):
     seconds = []
     reader = Reader(preprocessing, Limits(), 2, seconds.append)
@@ -24,7 +35,7 @@ def test_each_photo_fails_alone(picture, encode, preprocessing, png_of_size):
             Photo(good, (Region(1, 0, 0, 1),)),
             Photo(png_of_size(60_000, 60_000)),
         ]
-    )
+    ).result(20)
 
     assert [len(read[0]), len(read[2])] == [1, 2]
     assert [type(read[n]) for n in (1, 3, 4)] == [UnsupportedImage, InvalidRegion, ImageTooLarge]
@@ -43,11 +54,8 @@ def test_no_more_photos_are_decoded_at_once_than_allowed(picture, encode, prepro
 
     reader = Reader(preprocessing, Limits(), 1, observe)
     photos = [Photo(encode(picture, "PNG"))] * 5
-    threads = [threading.Thread(target=reader.read, args=(photos,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for reading in [reader.read(photos) for _ in range(4)]:
+        reading.result(20)
 
     assert len(most) == 20
     assert max(most) == 1
@@ -58,7 +66,7 @@ def test_boxes_of_one_photo_decode_it_once(picture, encode, preprocessing):
     reader = Reader(preprocessing, Limits(), 2, seconds.append)
     boxes = tuple(Region(0, 0, 1, bottom / 16) for bottom in range(1, 17))
 
-    (squares,) = reader.read([Photo(encode(picture, "JPEG"), boxes)])
+    (squares,) = reader.read([Photo(encode(picture, "JPEG"), boxes)]).result(20)
 
     assert len(squares) == 16
     assert len(seconds) == 1
@@ -71,7 +79,7 @@ def test_nothing_is_decoded_for_a_caller_that_has_left(picture, encode, preproce
     calls.begin((), lambda: len(seconds) < 2)
     try:
         with pytest.raises(CallerGone):
-            reader.read([photo] * 5)
+            reader.read([photo] * 5).result(20)
     finally:
         calls.end()
 
@@ -80,20 +88,13 @@ def test_nothing_is_decoded_for_a_caller_that_has_left(picture, encode, preproce
 
 
 def test_the_time_until_a_photo_is_read_counts_those_before_it(picture, encode, preprocessing):
-    inside, leave = threading.Event(), threading.Event()
-
-    def observe(_: float) -> None:
-        inside.set()
-        leave.wait(20)
-
-    reader = Reader(preprocessing, Limits(), 1, observe)
+    inside, leave, reader = held(preprocessing)
     assert reader.seconds_until_read(1) == 0.0
-    thread = threading.Thread(target=reader.read, args=([Photo(encode(picture, "PNG"))] * 3,))
-    thread.start()
+    reading = reader.read([Photo(encode(picture, "PNG"))] * 3)
     assert inside.wait(20)
     few, many = reader.seconds_until_read(1), reader.seconds_until_read(5)
     leave.set()
-    thread.join()
+    reading.result(20)
 
     assert many / few == pytest.approx(8 / 4)
     assert reader.seconds_until_read(1) == 0.0
@@ -109,16 +110,36 @@ def test_one_large_picture_is_decoded_at_a_time_and_small_ones_pass_it(encode, p
         leave.wait(20)
 
     reader = Reader(preprocessing, Limits(), 3, observe)
-    threads = [
-        threading.Thread(target=reader.read, args=([Photo(content)],))
-        for content in (large, large, small)
-    ]
-    threads[0].start()
+    readings = [reader.read([Photo(large)])]
     assert entered.acquire(timeout=20)
-    threads[1].start()
-    threads[2].start()
+    readings += [reader.read([Photo(content)]) for content in (large, small)]
     assert entered.acquire(timeout=20)  # the small one
     assert not entered.acquire(timeout=0.1)
     leave.set()
-    for thread in threads:
-        thread.join()
+    for reading in readings:
+        reading.result(20)
+
+
+def test_calls_are_read_by_turns_an_image_each(picture, encode, preprocessing):
+    inside, leave, reader = held(preprocessing)
+    photo, done = Photo(encode(picture, "PNG")), []
+    long = reader.read([photo] * 5)
+    assert inside.wait(20)
+    short = reader.read([photo])
+    long.add_done_callback(done.append)
+    short.add_done_callback(done.append)
+    leave.set()
+    long.result(20)
+
+    assert done[0] is short
+
+
+def test_what_cannot_be_read_is_told_before_its_turn(picture, encode, preprocessing):
+    inside, leave, reader = held(preprocessing)
+    reading = reader.read([Photo(encode(picture, "PNG"))])
+    assert inside.wait(20)
+    (refused,) = reader.read([Photo(b"text")]).result(0)
+    leave.set()
+    reading.result(20)
+
+    assert isinstance(refused, UnsupportedImage)

@@ -28,6 +28,23 @@ def test_a_thread_knows_only_its_own_call():
     assert (calls.request_id(), calls.admission_micros()) == ("", 0)
 
 
+def test_what_is_carried_to_another_thread_knows_the_call_and_leaves_nothing_there():
+    seen = []
+    calls.begin([("x-request-id", "order-17")])
+    carried = calls.carried(lambda: seen.append(calls.request_id()))
+    calls.end()
+
+    def other():
+        carried()
+        seen.append(calls.request_id())
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+
+    assert seen == ["order-17", ""]
+
+
 def test_work_ends_once_nobody_waits_for_it():
     waiting = [True]
     calls.begin([], lambda: waiting[0])
