@@ -9,7 +9,7 @@ from lookalike_kit import logs
 
 T = TypeVar("T")
 _Stamp = tuple[tuple[int, int, int], ...]
-_ATTEMPTS = 3
+_ATTEMPTS = 10
 
 log = logs.get(__name__)
 
@@ -34,7 +34,7 @@ class Reloading(Generic[T]):
         self._parse = parse
         self._observe = observe
         self._lock = threading.Lock()
-        self._stamp = self._stamps()
+        self._stamp: _Stamp = ()
         self._value = self._read()
 
     def current(self) -> T:
@@ -47,7 +47,6 @@ class Reloading(Generic[T]):
     def _reload(self) -> None:
         if self._stamps() == self._stamp:  # another thread was here first
             return
-        self._stamp = self._stamps()
         try:
             self._value = self._read()
         except (OSError, ValueError) as error:
@@ -60,10 +59,11 @@ class Reloading(Generic[T]):
     def _read(self) -> T:
         """All files of one version: Kubernetes swaps the folder they are in while one reads."""
         for _ in range(_ATTEMPTS):
+            # From before they are read: what changes meanwhile is seen by the next look.
+            self._stamp = self._stamps()
             contents = [path.read_bytes() for path in self._paths]
             if self._stamps() == self._stamp:
                 break
-            self._stamp = self._stamps()
         return self._parse(*contents)
 
     def _stamps(self) -> _Stamp:
