@@ -149,7 +149,7 @@ def test_the_wait_for_a_thread_is_measured_and_known_to_the_handler(serve):
     until(lambda: served.metric("lookalike_admission_wait_seconds_count") == 1)
     second = served.say.future(HELLO)
     until(lambda: in_flight(served) == 2)
-    time.sleep(0.05)
+    time.sleep(0.2)  # of which the call may need some until it has been read
     opened.set()
 
     assert first.exception() is None
