@@ -76,13 +76,13 @@ class Pipeline:
         """
         came = time.perf_counter() - calls.admission_micros() / 1e6
         squares = sum(photo.squares for photo in photos)
-        reading_seconds = self._reader.seconds_until_read(len(photos))
+        reading_seconds = self._reader.seconds_until_read(len(photos), bulk)
         with (
             self._budget.hold(sum(len(photo.content) for photo in photos)),
             self._batcher.reserve(squares, _deadline(context), bulk, reading_seconds) as places,
         ):
             way = _Way(places, context, accept)
-            self._reader.read(photos).add_done_callback(way.go_on)
+            self._reader.read(photos, bulk).add_done_callback(way.go_on)
             # Woken once: each time a thread is woken costs as much as 20 us of work.
             try:
                 embedded = places.future.result()

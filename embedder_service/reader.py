@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 from embedder_service import images
 from embedder_service.image_header import ImageHeader
 from embedder_service.images import Limits, Pixels, Region
 from embedder_service.spec import Preprocessing
+from embedder_service.turns import Turns
 from lookalike_kit import calls
 from lookalike_kit.errors import ServiceError
 
@@ -36,13 +36,12 @@ class Photo:
 
 
 Squares = list[Pixels] | ServiceError
-Turn = Callable[[], None]
 
 
 class Reader:
     """Decodes `at_once` images at a time, and one large one beside them, on threads of its own.
 
-    More than cores would only take memory. Calls go by turns, an image each.
+    More than cores would only take memory. Calls go by turns, an image each, online before bulk.
     """
 
     def __init__(
@@ -57,69 +56,66 @@ class Reader:
         self._at_once = at_once
         self._observe_seconds = observe_seconds
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._waiting = {False: 0, True: 0}
         self._mean_seconds = 0.0
-        self._turns: SimpleQueue[Turn] = SimpleQueue()
-        self._large_turns: SimpleQueue[Turn] = SimpleQueue()
-        for turns in (self._large_turns, *[self._turns] * at_once):
-            threading.Thread(target=self._run, args=(turns,), name="decode", daemon=True).start()
+        self._turns = Turns("decode", at_once)
+        self._large_turns = Turns("decode", 1)
 
-    def seconds_until_read(self, photos: int) -> float:
+    def seconds_until_read(self, photos: int, bulk: bool = False) -> float:
         """Until so many photos of a call that came now would be read.
 
-        0 where none waits: it tries, however slow the last ones were.
+        0 where none is before it: it tries, however slow the last ones were.
         """
-        if not self._waiting:
-            return 0.0
-        return (self._waiting / self._at_once + photos) * self._mean_seconds
+        ahead = self._waiting[False] + (self._waiting[True] if bulk else 0)
+        return (ahead / self._at_once + photos) * self._mean_seconds if ahead else 0.0
 
-    def read(self, photos: Sequence[Photo]) -> Future[list[Squares]]:
+    def read(self, photos: Sequence[Photo], bulk: bool = False) -> Future[list[Squares]]:
         """For each photo its squares, or why it has none.
 
-        Ends in CallerGone at its next turn once nobody waits for the current call any more.
+        Ends in CallerGone at its next turn once nobody waits for the current call any more, and
+        after `stop` in ShuttingDown.
         """
-        reading = _Reading()
+        reading = _Reading(bulk)
         for photo in photos:
             try:
                 header = images.check(photo.content, self._limits)
             except ServiceError as error:  # bombs never wait for their turn
-                reading.squares.append(error)
+                reading.squares.append(_bare(error))
             else:
                 reading.left.append((len(reading.squares), photo, header))
                 reading.squares.append([])
-        self._count(len(reading.left))
         self._go_on(reading)
         return reading.future
 
+    def stop(self) -> None:
+        """The threads end; every call that is being read ends before."""
+        self._turns.stop()
+        self._large_turns.stop()
+
     def _go_on(self, reading: _Reading) -> None:
+        self._count(reading, len(reading.left))
         if not reading.left:
             reading.future.set_result(reading.squares)
             return
         _, photo, header = reading.left[0]
         turns = self._large_turns if _is_large(photo, header) else self._turns
-        turns.put(calls.carried(lambda: self._take_turn(reading)))
-
-    def _run(self, turns: SimpleQueue[Turn]) -> None:
-        while True:
-            turns.get()()
+        turns.put(calls.carried(lambda: self._take_turn(reading)), reading.bulk)
 
     def _take_turn(self, reading: _Reading) -> None:
         at, photo, header = reading.left.popleft()
         try:
             calls.check_caller()
             reading.squares[at] = self._read_one(photo, header)
-        except Exception as error:  # noqa: BLE001 - the call's own thread raises it
-            self._count(-1 - len(reading.left))
-            reading.future.set_exception(error)
-        else:
-            self._count(-1)
             self._go_on(reading)
+        except Exception as error:  # noqa: BLE001 - the call's own thread raises it
+            self._count(reading, 0)
+            reading.future.set_exception(error)
 
     def _read_one(self, photo: Photo, header: ImageHeader) -> Squares:
         try:
             return self._decode(photo, header)
         except ServiceError as error:
-            return error
+            return _bare(error)
 
     def _decode(self, photo: Photo, header: ImageHeader) -> list[Pixels]:
         began = time.perf_counter()
@@ -130,18 +126,28 @@ class Reader:
         self._observe_seconds(seconds)
         return squares
 
-    def _count(self, change: int) -> None:
+    def _count(self, reading: _Reading, photos: int) -> None:
+        """So many of its photos wait from now on."""
         with self._lock:
-            self._waiting += change
+            self._waiting[reading.bulk] += photos - reading.waiting
+            reading.waiting = photos
 
 
 class _Reading:
     """One call's photos: what became of each, and those that are still to be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, bulk: bool) -> None:
+        self.bulk = bulk
+        self.waiting = 0  # as the reader counts
         self.squares: list[Squares] = []
         self.left: deque[tuple[int, Photo, ImageHeader]] = deque()
         self.future: Future[list[Squares]] = Future()
+
+
+def _bare(error: ServiceError) -> ServiceError:
+    """Without the frames it came through, which hold the picture: 200 MB each in a call of many."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _is_large(photo: Photo, header: ImageHeader) -> bool:

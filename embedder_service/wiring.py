@@ -63,9 +63,9 @@ class Embedder:
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         decoding = config.decode_threads or cpu.cores()
-        reader = Reader(model.preprocessing, limits, decoding, metrics.decoded)
+        self.reader = Reader(model.preprocessing, limits, decoding, metrics.decoded)
         budget = ByteBudget(config.max_held_bytes)
-        pipeline = Pipeline(reader, self.batcher, budget, metrics)
+        pipeline = Pipeline(self.reader, self.batcher, budget, metrics)
         embedder = EmbedderServicer(pipeline, model.info)
         inference = InferenceServicer(pipeline, model.info, lambda: self.server.is_ready)
         services = [
@@ -87,6 +87,7 @@ class Embedder:
         self.server.start()
         self.server.set_ready(True)
         self.server.run_until_signal()
+        self.reader.stop()
         self.batcher.stop()
 
 

@@ -20,7 +20,9 @@ from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from PIL import Image
 
 from embedder_service.config import EmbedderConfig
+from embedder_service.images import Limits
 from embedder_service.pace import Pace
+from embedder_service.reader import Reader
 from embedder_service.spec import ModelSpec, Preprocessing
 from embedder_service.wiring import Embedder, Loaded
 from lookalike_kit.server import Server
@@ -53,6 +55,20 @@ def encode() -> Encode:
 @pytest.fixture
 def preprocessing() -> Preprocessing:
     return SMALL
+
+
+@pytest.fixture
+def readers(preprocessing: Preprocessing) -> Iterator[Callable[..., Reader]]:
+    """readers(at_once, observe_seconds) -> one that stops with the test."""
+    made = []
+
+    def make(at_once: int, observe_seconds: Callable[[float], None] = lambda _: None) -> Reader:
+        made.append(Reader(preprocessing, Limits(), at_once, observe_seconds))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
 
 
 @pytest.fixture(scope="session")
@@ -173,6 +189,7 @@ class Served:
     def stop(self) -> None:
         self.model.free.set()
         self.embedder.server.stop()
+        self.embedder.reader.stop()
         self.embedder.batcher.stop()
 
     def refusal(self, error: grpc.RpcError) -> error_details_pb2.ErrorInfo:

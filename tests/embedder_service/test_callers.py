@@ -93,5 +93,5 @@ def test_a_stop_waits_no_longer_than_its_grace_for_who_does_not_read(served, cal
         served.until(lambda: served.in_flight() == 0)
         served.stop()
 
-    ours = {"call", "admin", "model", "model-watch", "metrics"}
+    ours = {"call", "admin", "decode", "model", "model-watch", "metrics"}
     served.until(lambda: not ours & {each.name.split("_")[0] for each in threading.enumerate()})

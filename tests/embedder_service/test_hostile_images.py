@@ -7,7 +7,7 @@ import pytest
 
 from embedder_service import images
 from embedder_service.images import Limits
-from embedder_service.reader import Photo, Reader
+from embedder_service.reader import Photo
 from lookalike_kit.errors import ServiceError, reason_name
 from proofs.hostile_images import OK, HostileImage, corpus
 
@@ -28,9 +28,8 @@ def test_the_corpus_is_large_and_each_file_in_it_is_another():
 
 
 @pytest.mark.parametrize("image", CORPUS, ids=named)
-def test_a_file_becomes_what_is_documented(image, preprocessing):
-    reader = Reader(preprocessing, Limits(), 1, lambda _: None)
-    (read,) = reader.read([Photo(image.content)]).result()
+def test_a_file_becomes_what_is_documented(image, readers):
+    (read,) = readers(1).read([Photo(image.content)]).result()
 
     if isinstance(read, ServiceError):
         assert reason_name(read.reason) == image.result
@@ -54,8 +53,8 @@ def test_what_the_header_refuses_takes_hardly_any_memory():
     assert peak < 1 << 20
 
 
-def test_hostile_neighbours_leave_an_image_as_it_is_alone(preprocessing, picture, encode):
-    reader = Reader(preprocessing, Limits(), 2, lambda _: None)
+def test_hostile_neighbours_leave_an_image_as_it_is_alone(readers, picture, encode):
+    reader = readers(2)
     good = Photo(encode(picture, "JPEG"))
     ((alone,),) = reader.read([good]).result()
 

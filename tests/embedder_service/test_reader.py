@@ -1,17 +1,19 @@
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 from PIL import Image
 
 from embedder_service.image_header import UnsupportedImage
-from embedder_service.images import ImageTooLarge, InvalidRegion, Limits, Region
-from embedder_service.reader import Photo, Reader
+from embedder_service.images import ImageTooLarge, InvalidRegion, Region
+from embedder_service.reader import Photo
 from lookalike_kit import calls
-from lookalike_kit.errors import CallerGone
+from lookalike_kit.errors import CallerGone, ShuttingDown
 
 
-def held(preprocessing):
+def held(readers):
     """A reader of one image at a time, that is done with the first only when it may `leave`."""
     inside, leave = threading.Event(), threading.Event()
 
@@ -19,12 +21,12 @@ def held(preprocessing):
         inside.set()
         leave.wait(20)
 
-    return inside, leave, Reader(preprocessing, Limits(), 1, observe)
+    return inside, leave, readers(1, observe)
 
 
-def test_each_photo_fails_alone(picture, encode, preprocessing, png_of_size):
+def test_each_photo_fails_alone(picture, encode, readers, png_of_size):
     seconds = []
-    reader = Reader(preprocessing, Limits(), 2, seconds.append)
+    reader = readers(2, seconds.append)
     good = encode(picture, "PNG")
 
     read = reader.read(
@@ -43,7 +45,7 @@ def test_each_photo_fails_alone(picture, encode, preprocessing, png_of_size):
     assert len(seconds) == 2
 
 
-def test_no_more_photos_are_decoded_at_once_than_allowed(picture, encode, preprocessing):
+def test_no_more_photos_are_decoded_at_once_than_allowed(picture, encode, readers):
     most, inside = [], [0]
 
     def observe(_: float) -> None:  # called while the place is held
@@ -52,7 +54,7 @@ def test_no_more_photos_are_decoded_at_once_than_allowed(picture, encode, prepro
         time.sleep(0.001)  # another thread's chance to be inside, too
         inside[0] -= 1
 
-    reader = Reader(preprocessing, Limits(), 1, observe)
+    reader = readers(1, observe)
     photos = [Photo(encode(picture, "PNG"))] * 5
     for reading in [reader.read(photos) for _ in range(4)]:
         reading.result(20)
@@ -61,9 +63,9 @@ def test_no_more_photos_are_decoded_at_once_than_allowed(picture, encode, prepro
     assert max(most) == 1
 
 
-def test_boxes_of_one_photo_decode_it_once(picture, encode, preprocessing):
+def test_boxes_of_one_photo_decode_it_once(picture, encode, readers):
     seconds = []
-    reader = Reader(preprocessing, Limits(), 2, seconds.append)
+    reader = readers(2, seconds.append)
     boxes = tuple(Region(0, 0, 1, bottom / 16) for bottom in range(1, 17))
 
     (squares,) = reader.read([Photo(encode(picture, "JPEG"), boxes)]).result(20)
@@ -72,9 +74,9 @@ def test_boxes_of_one_photo_decode_it_once(picture, encode, preprocessing):
     assert len(seconds) == 1
 
 
-def test_nothing_is_decoded_for_a_caller_that_has_left(picture, encode, preprocessing):
+def test_nothing_is_decoded_for_a_caller_that_has_left(picture, encode, readers):
     seconds = []
-    reader = Reader(preprocessing, Limits(), 2, seconds.append)
+    reader = readers(2, seconds.append)
     photo = Photo(encode(picture, "PNG"))
     calls.begin((), lambda: len(seconds) < 2)
     try:
@@ -87,8 +89,8 @@ def test_nothing_is_decoded_for_a_caller_that_has_left(picture, encode, preproce
     assert reader.seconds_until_read(1) == 0.0  # none of the five is still counted
 
 
-def test_the_time_until_a_photo_is_read_counts_those_before_it(picture, encode, preprocessing):
-    inside, leave, reader = held(preprocessing)
+def test_the_time_until_a_photo_is_read_counts_those_before_it(picture, encode, readers):
+    inside, leave, reader = held(readers)
     assert reader.seconds_until_read(1) == 0.0
     reading = reader.read([Photo(encode(picture, "PNG"))] * 3)
     assert inside.wait(20)
@@ -100,7 +102,7 @@ def test_the_time_until_a_photo_is_read_counts_those_before_it(picture, encode, 
     assert reader.seconds_until_read(1) == 0.0
 
 
-def test_one_large_picture_is_decoded_at_a_time_and_small_ones_pass_it(encode, preprocessing):
+def test_one_large_picture_is_decoded_at_a_time_and_small_ones_pass_it(encode, readers):
     large = encode(Image.new("L", (4100, 4000)), "PNG")
     small = encode(Image.new("L", (10, 10)), "PNG")
     entered, leave = threading.Semaphore(0), threading.Event()
@@ -109,7 +111,7 @@ def test_one_large_picture_is_decoded_at_a_time_and_small_ones_pass_it(encode, p
         entered.release()
         leave.wait(20)
 
-    reader = Reader(preprocessing, Limits(), 3, observe)
+    reader = readers(3, observe)
     readings = [reader.read([Photo(large)])]
     assert entered.acquire(timeout=20)
     readings += [reader.read([Photo(content)]) for content in (large, small)]
@@ -120,8 +122,8 @@ def test_one_large_picture_is_decoded_at_a_time_and_small_ones_pass_it(encode, p
         reading.result(20)
 
 
-def test_calls_are_read_by_turns_an_image_each(picture, encode, preprocessing):
-    inside, leave, reader = held(preprocessing)
+def test_calls_are_read_by_turns_an_image_each(picture, encode, readers):
+    inside, leave, reader = held(readers)
     photo, done = Photo(encode(picture, "PNG")), []
     long = reader.read([photo] * 5)
     assert inside.wait(20)
@@ -134,8 +136,8 @@ def test_calls_are_read_by_turns_an_image_each(picture, encode, preprocessing):
     assert done[0] is short
 
 
-def test_what_cannot_be_read_is_told_before_its_turn(picture, encode, preprocessing):
-    inside, leave, reader = held(preprocessing)
+def test_what_cannot_be_read_is_told_before_its_turn(picture, encode, readers):
+    inside, leave, reader = held(readers)
     reading = reader.read([Photo(encode(picture, "PNG"))])
     assert inside.wait(20)
     (refused,) = reader.read([Photo(b"text")]).result(0)
@@ -143,3 +145,69 @@ def test_what_cannot_be_read_is_told_before_its_turn(picture, encode, preprocess
     reading.result(20)
 
     assert isinstance(refused, UnsupportedImage)
+
+
+def test_online_is_read_before_bulk_and_does_not_wait_for_it(picture, encode, readers):
+    inside, leave, reader = held(readers)
+    photo, done = Photo(encode(picture, "PNG")), []
+    bulk = reader.read([photo] * 2, bulk=True)
+    assert inside.wait(20)
+    more = reader.read([photo], bulk=True)
+    online_waits = reader.seconds_until_read(1)
+    bulk_waits = reader.seconds_until_read(1, bulk=True)
+    online = reader.read([photo])
+    for reading in (bulk, more, online):
+        reading.add_done_callback(done.append)
+    leave.set()
+    bulk.result(20)
+
+    assert done[0] is online
+    assert online_waits == 0.0 < bulk_waits
+
+
+def test_a_thread_outlives_memory_that_ran_out(picture, encode, readers):
+    errors = [MemoryError()]
+
+    def observe(_: float) -> None:
+        if errors:
+            raise errors.pop()
+
+    reader = readers(1, observe)
+    photos = [Photo(encode(picture, "PNG"))] * 2
+    with pytest.raises(MemoryError):
+        reader.read(photos).result(20)
+
+    assert len(reader.read(photos).result(20)) == 2
+    assert reader.seconds_until_read(1) == 0.0
+
+
+def test_a_stop_ends_the_calls_that_are_read(picture, encode, readers):
+    inside, leave, reader = held(readers)
+    photo = Photo(encode(picture, "PNG"))
+    running = reader.read([photo] * 2)
+    assert inside.wait(20)
+    waiting = reader.read([photo] * 2)
+    reader.stop()
+    leave.set()
+
+    for reading in (running, waiting):
+        with pytest.raises(ShuttingDown):
+            reading.result(20)
+    with pytest.raises(ShuttingDown):
+        reader.read([photo])
+
+
+def test_a_refusal_keeps_no_picture(picture, encode, readers, png_of_size):
+    reader = readers(1)
+    gc.disable()  # a cycle would keep a call's pictures until Python looks for some
+    try:
+        photos = [Photo(encode(picture, "PNG")), Photo(b"text"), Photo(png_of_size(99, 99))]
+        (square,), *refusals = reader.read(photos).result(20)
+        kept = weakref.ref(square)
+        del square
+
+        assert kept() is None
+        for error in refusals:
+            assert error.__traceback__ is error.__cause__ is error.__context__ is None
+    finally:
+        gc.enable()

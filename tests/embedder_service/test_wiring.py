@@ -51,6 +51,7 @@ def served(model_folder) -> Iterator[Served]:
     with grpc.insecure_channel(addresses.address) as channel:
         yield Served(pb_grpc.EmbedderServiceStub(channel), addresses.metrics_address)
     embedder.server.stop(drain_seconds=0)
+    embedder.reader.stop()
     embedder.batcher.stop()
 
 
