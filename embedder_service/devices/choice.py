@@ -119,7 +119,7 @@ class _Trial:
     def expect_exact(self, candidate: Candidate, agreement: Agreement) -> None:
         """Raises ModelError: another candidate is to be preferred."""
         engine, precision = candidate
-        if precision != "float32" and agreement.error > MAX_ERROR:
+        if precision != "float32" and not agreement.error <= MAX_ERROR:  # or NaN: cannot be told
             raise ModelError(
                 f"golden photos: expected errors of at most {MAX_ERROR} of the distance to the "
                 f"nearest other, got {agreement.error:.3f}"

@@ -91,6 +91,15 @@ def test_sixteen_bits_that_are_not_exact_enough_are_passed_over(model, model_fol
     assert said(chosen) == ("openvino", "float32", "none")
 
 
+def test_sixteen_bits_are_passed_over_where_no_other_photo_tells_their_error(model, model_folder):
+    alone = dataclasses.replace(
+        model, golden_photos=model.golden_photos[:1], golden_vectors=model.golden_vectors[:1]
+    )
+    chosen = choose(alone, config(model_folder, engine="eager"))
+
+    assert said(chosen) == ("eager", "float32", "")
+
+
 def test_who_names_sixteen_bits_has_them_although_they_are_not_exact(model, model_folder):
     chosen = choose(
         turned(model, 0.995), config(model_folder, engine="eager", precision="bfloat16")
