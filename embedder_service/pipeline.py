@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -137,17 +138,19 @@ class _Way:
             self._accept(self.read)
             self._submit(_pixels(self.read))
         except Exception as error:  # noqa: BLE001 - the call's own thread raises it
-            self._places.future.set_exception(error)
+            with suppress(InvalidStateError):  # the caller gave up
+                self._places.future.set_exception(error)
 
     def _submit(self, pixels: Sequence[Pixels]) -> None:
         if not pixels:
             self._places.future.set_result(_NOTHING)
             return
-        future = self._places.submit(pixels)
         # A call lives until its answer is read, which a slow reader puts off: the vectors need not.
-        call = weakref.ref(future)
-        if not self._context.add_callback(lambda: give_up(call())):
-            give_up(future)  # the call ended before the callback was there
+        future = weakref.ref(self._places.future)
+        if self._context.add_callback(lambda: give_up(future())):
+            self._places.submit(pixels)
+        else:  # the call has ended
+            give_up(future())
 
 
 def _deadline(context: grpc.ServicerContext) -> float | None:
