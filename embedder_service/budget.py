@@ -12,7 +12,10 @@ _RETRY_AFTER_SECONDS = 0.2
 
 
 class ByteBudget:
-    """Refuses what would go over `max_bytes`, unless nothing else is held."""
+    """Refuses what would go over `max_bytes`, unless nothing else is held.
+
+    Bulk may fill half of it: it must leave room for those who wait for their answer.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -20,12 +23,13 @@ class ByteBudget:
         self._held = 0
 
     @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
+    def hold(self, size: int, bulk: bool = False) -> Iterator[None]:
         """The bytes count as long as the `with` lasts. Raises Overloaded."""
+        limit = self._max_bytes // 2 if bulk else self._max_bytes
         with self._lock:
-            if self._held and self._held + size > self._max_bytes:
+            if self._held and self._held + size > limit:
                 raise Overloaded(
-                    f"bytes: expected at most {self._max_bytes} in calls that run, got "
+                    f"bytes: expected at most {limit} in calls that run, got "
                     f"{self._held} and {size} that came",
                     retry_after_seconds=_RETRY_AFTER_SECONDS,
                 )

@@ -55,7 +55,7 @@ class EmbedderConfig(ServerConfig):
         minimum=1 * MiB,
         maximum=64 * 1024 * MiB,
         doc="Bytes of images in calls that run; a call beyond is refused, unless it is the only "
-        "one. In memory they take about three times as much.",
+        "one; bulk calls fill half of them at most. In memory they take about three times as much.",
     )
     stuck_seconds: float = setting(
         30.0,

@@ -79,7 +79,7 @@ class Pipeline:
         squares = sum(photo.squares for photo in photos)
         reading_seconds = self._reader.seconds_until_read(len(photos), bulk)
         with (
-            self._budget.hold(sum(len(photo.content) for photo in photos)),
+            self._budget.hold(sum(len(photo.content) for photo in photos), bulk),
             self._batcher.reserve(squares, _deadline(context), bulk, reading_seconds) as places,
         ):
             way = _Way(places, context, accept)

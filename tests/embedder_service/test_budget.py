@@ -15,6 +15,15 @@ def test_what_would_go_over_the_budget_is_refused_with_the_time_to_come_back():
     assert e.value.retry_after_seconds > 0
 
 
+def test_bulk_leaves_half_of_the_budget_to_others():
+    budget = ByteBudget(100)
+    with budget.hold(40, bulk=True):
+        with pytest.raises(Overloaded, match="at most 50 in calls that run, got 40 and 11"):
+            budget.hold(11, bulk=True).__enter__()
+        with budget.hold(60):
+            pass
+
+
 def test_a_call_larger_than_the_budget_is_taken_alone():
     budget = ByteBudget(100)
     with budget.hold(500), pytest.raises(Overloaded):
