@@ -24,9 +24,9 @@ CHANNELS = 16  # beyond 100 calls at once a connection holds calls back by itsel
 Photos = Sequence[bytes]
 
 
-def callers(processes: int = 1) -> ProcessPoolExecutor:
-    """Where `ask` and `send` are to run."""
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+def callers() -> ProcessPoolExecutor:
+    """Where `ask` and `send` are to run: one process, which starts with the first of them."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
 
 @dataclass(frozen=True)
