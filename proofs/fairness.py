@@ -6,12 +6,14 @@ Five callers, known by their tokens, and each tier in turn with MAX_CALLS_EACH. 
 calls at once get; a caller's share is a fifth of it. Four send at 0.7 of their shares, at fixed
 times, each call with a second; first alone, then while the fifth sends `times` its share, then
 alone again. Their goodput is what was answered in time. The same once more without the cap. The
-embedder's device is a clock; callers and services share the machine.
+embedder's device is a clock. The service has half of the cores and the callers the others, so that
+what a caller's own work takes is not the service's loss.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -97,7 +99,7 @@ def measure(
 
 def _loaded(address: str, tier: Tier, seconds: float, times: float) -> dict[str, float]:
     asked = Asked(address, tier.method, tier.requests, DEADLINE_SECONDS)
-    with processes(2) as at:
+    with processes(2, _cores()[1]) as at:
         peak = at.submit(ask, asked, CALLERS, AT_ONCE, seconds).result()
         share = peak / len(CALLERS)
         those = (asked, OTHERS, LOAD * share, seconds)
@@ -135,7 +137,7 @@ def _search(folder: Path, rows: int) -> Tier:
         for vector in vectors[:50] + 0.1
     ]
     return Tier(
-        partial(tiers.search, store, folder / "cache", folder / "log"),
+        partial(tiers.search, store, folder / "cache", folder / "log", _kept_to_its_cores()),
         "/lookalike.search.v1.SearchService/Search",
         [
             search_pb2.SearchRequest(index=tiers.INDEX, query=query).SerializeToString()
@@ -149,10 +151,21 @@ def _embedder(folder: Path) -> Tier:
         embedder_pb2.EmbedRequest(images=[embedder_pb2.Image(content=photo)]) for photo in photos()
     ]
     return Tier(
-        partial(tiers.embedder, folder / "log", model=_MODEL_MILLISECONDS),
+        partial(tiers.embedder, folder / "log", _kept_to_its_cores(), model=_MODEL_MILLISECONDS),
         "/lookalike.embedder.v1.EmbedderService/Embed",
         [request.SerializeToString() for request in requests],
     )
+
+
+def _cores() -> tuple[list[int], list[int]]:
+    """The service's, the callers'; a single one is everybody's."""
+    all_of_them = sorted(os.sched_getaffinity(0))
+    half = len(all_of_them) // 2
+    return all_of_them[:half] or all_of_them, all_of_them[half:]
+
+
+def _kept_to_its_cores() -> tuple[str, ...]:
+    return ("taskset", "--cpu-list", ",".join(map(str, _cores()[0])))
 
 
 def _digest(token: str) -> str:

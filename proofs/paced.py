@@ -6,10 +6,11 @@ For processes of their own (`processes`), so that their work is not counted as t
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,9 +40,10 @@ class Outcome:
     answer_seconds: list[float] = field(default_factory=list)
 
 
-def processes(count: int) -> ProcessPoolExecutor:
+def processes(count: int, cores: Collection[int]) -> ProcessPoolExecutor:
     """Where `ask` and `send` are to run."""
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, spawn, os.sched_setaffinity, (0, cores))
 
 
 def ask(asked: Asked, tokens: Sequence[str], at_once: int, seconds: float) -> float:
