@@ -11,8 +11,8 @@ from time import thread_time
 from lookalike.search.v1 import search_pb2 as pb
 
 from benchmarks.catalogues import INDEX, SPACE
+from search_service.build.survey import open_current
 from search_service.generation import Generation
-from search_service.manifest import Current, Manifest, current_key, decode, manifest_key
 from search_service.options import read_options
 from search_service.query import ByVector, Options
 from search_service.store import Store
@@ -30,9 +30,5 @@ def search(request: pb.SearchRequest) -> float:
 
 @cache
 def _served() -> tuple[Generation, Options]:
-    store = Store(Path(os.environ[STORE]))
-    (entry,) = decode(store.read(current_key(INDEX)), Current, "CURRENT").serving
-    key = manifest_key(INDEX, entry.generation, entry.manifest_sha256)
-    manifest = decode(store.read(key), Manifest, key)
-    generation = Generation.open(manifest, entry.manifest_sha256, store.root / "blobs")
+    generation = open_current(Store(Path(os.environ[STORE])), INDEX)
     return generation, read_options(pb.SearchOptions(), queries=1)

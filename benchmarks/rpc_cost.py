@@ -14,9 +14,9 @@ turn, and medians of the rounds count. Live recall is off, as it answers queries
 import argparse
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -52,7 +52,6 @@ class Cost:
     served: float
     engine: float
     echoed: float
-    floor: float = 0.0  # of a bare server that searches, beside the search
 
     @property
     def overhead(self) -> float:
@@ -96,35 +95,38 @@ def _measure(
             "Search": (pb.SearchRequest, stub.Search(ones[0])),
             "SearchBatch": (pb.SearchBatchRequest, stub.SearchBatch(batches[0])),
         }
-    one, many = [], []
+    one, many, floors = [], [], []
     searching = {"Search": answers["Search"]}
     with (
         Echo.start(_SERVICE, answers) as echo,
         Echo.start(_SERVICE, searching, work=bare_search.search) as bare,
     ):
         for _ in range(rounds):
-            floor = _floor(bare, ones, calls)
-            one.append(replace(_cost(search, clock, echo, ones, calls), floor=floor))
+            spent, searched = _spent(
+                bare.address, bare.pid, ones, calls, lambda: bare.worked_seconds
+            )
+            floors.append(1e6 * (spent - searched) / calls)
+            one.append(_cost(search, clock, echo, ones, calls))
             many.append(_cost(search, clock, echo, batches, calls // 10))
     table(
         f"CPU of the server, microseconds a call: medians of {rounds} rounds",
         ("", "served", "engine", "bare echo", "overhead, times echo", "engine/served"),
-        [("Search", *_medians(one)[:5]), (f"SearchBatch of {BATCH}", *_medians(many)[:5])],
+        [("Search", *_medians(one)), (f"SearchBatch of {BATCH}", *_medians(many))],
     )
-    served, engine, echoed, overhead, _, floor = _medians(one)
-    efficiency = _medians(many)[4]
+    served, engine, echoed, overhead, _ = _medians(one)
+    *_, efficiency = _medians(many)
     return {
         "served_micros": round(served, 1),
         "engine_micros": round(engine, 1),
         "echo_micros": round(echoed, 1),
         "rpc_overhead": round(overhead, 2),
-        "rpc_floor": round(floor / echoed, 2),
+        "rpc_floor": round(median(floors) / echoed, 2),
         "rpc_efficiency_batch": round(efficiency, 3),
     }
 
 
 def _medians(costs: Sequence[Cost]) -> tuple[float, ...]:
-    rows = [(c.served, c.engine, c.echoed, c.overhead, c.efficiency, c.floor) for c in costs]
+    rows = [(c.served, c.engine, c.echoed, c.overhead, c.efficiency) for c in costs]
     return tuple(median(column) for column in zip(*rows, strict=True))
 
 
@@ -135,27 +137,32 @@ def _query(vector: np.ndarray) -> pb.Query:
 def _cost(
     search: processes.Running, clock: Path, echo: Echo, messages: Messages, calls: int
 ) -> Cost:
-    """Of both servers in turn; the first calls only warm them."""
-    _ask(search.address, messages, CALLERS)
-    before = _cpu_seconds(search.process.pid), clocked_search.read_seconds(clock)
-    _ask(search.address, messages, calls)
-    served = _cpu_seconds(search.process.pid) - before[0]
-    engine = clocked_search.read_seconds(clock) - before[1]
-    _ask(echo.address, messages, CALLERS)
-    begun = _cpu_seconds(echo.pid)
-    _ask(echo.address, messages, calls)
+    """Of both servers in turn."""
+    served, engine = _spent(
+        search.address,
+        search.process.pid,
+        messages,
+        calls,
+        lambda: clocked_search.read_seconds(clock),
+    )
+    echoed, _ = _spent(echo.address, echo.pid, messages, calls)
     # At least a tick: a few calls may take less than /proc can tell.
-    echoed = max(_cpu_seconds(echo.pid) - begun, _TICK_SECONDS)
+    echoed = max(echoed, _TICK_SECONDS)
     return Cost(*(1e6 * seconds / calls for seconds in (served, engine, echoed)))
 
 
-def _floor(bare: Echo, messages: Messages, calls: int) -> float:
-    """CPU microseconds beside the search."""
-    _ask(bare.address, messages, CALLERS)
-    begun = _cpu_seconds(bare.pid), bare.worked_seconds
-    _ask(bare.address, messages, calls)
-    spent = _cpu_seconds(bare.pid) - begun[0] - (bare.worked_seconds - begun[1])
-    return 1e6 * spent / calls
+def _spent(
+    address: str,
+    pid: int,
+    messages: Messages,
+    calls: int,
+    searched_seconds: Callable[[], float] = lambda: 0.0,
+) -> tuple[float, float]:
+    """CPU seconds of a server, and of them those in the search; the first calls only warm it."""
+    _ask(address, messages, CALLERS)
+    before = _cpu_seconds(pid), searched_seconds()
+    _ask(address, messages, calls)
+    return _cpu_seconds(pid) - before[0], searched_seconds() - before[1]
 
 
 def _ask(address: str, messages: Messages, calls: int) -> None:

@@ -10,7 +10,6 @@ time on, when everything has been in use once; Ctrl-C ends the run with what was
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import threading
 import time
@@ -29,6 +28,7 @@ from benchmarks.record import record, table
 from proofs import tiers
 from proofs.backend import STRANGER, Backend, Options, backend
 from proofs.replica import workplace
+from search_service.apart import give_way
 from search_service.build import prune
 from search_service.store import Store
 
@@ -94,7 +94,9 @@ class Soak:
         self._every_seconds = every_seconds
         self._store = Store(folder / "store")
         # What makes generations is another machine's work: here it gives way.
-        self._publisher = ThreadPoolExecutor(1, initializer=_give_way)
+        self._publisher = ThreadPoolExecutor(
+            1, initializer=lambda: give_way(threading.get_native_id())
+        )
         self._publish()
 
     def run(self, seconds: float, rate: float, hostile: float) -> None:
@@ -161,10 +163,6 @@ class Soak:
         while self.published not in self.served and time.monotonic() < end:
             self.served.add(_generation(search))
             time.sleep(0.1)
-
-
-def _give_way() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _generation(search: Running) -> int:

@@ -50,7 +50,7 @@ def run_apart(
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, errors="replace"
     ) as child:
-        _give_way(child.pid)
+        give_way(child.pid)
         try:
             said, complained = child.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -73,11 +73,12 @@ def run_apart(
     raise refused from None
 
 
-def _give_way(pid: int) -> None:
-    """A process that was started with a higher niceness may not take a lower one."""
+def give_way(task: int) -> None:
+    """A process or a thread, by its number, yields to others; nothing if it has ended."""
     with suppress(ProcessLookupError):
-        niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, pid))
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+        # One that was started with a higher niceness may not take a lower one.
+        niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, task))
+        os.setpriority(os.PRIO_PROCESS, task, niceness)
 
 
 @contextmanager

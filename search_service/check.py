@@ -50,9 +50,8 @@ def check(manifest: Manifest, folder: Path, skipped: Collection[str] = ()) -> No
 
     skipped: digests of segments that are served already.
     """
-    for segment in manifest.segments:
-        if digest(encode(segment)) not in skipped:
-            _check_segment(segment, manifest, folder)
+    for segment in _new(manifest, skipped):
+        _check_segment(segment, manifest, folder)
     if manifest.dead:
         _check_dead(manifest.dead, manifest.base, folder)
     if manifest.delta:
@@ -61,13 +60,16 @@ def check(manifest: Manifest, folder: Path, skipped: Collection[str] = ()) -> No
 
 def ask_golden(manifest: Manifest, folder: Path, skipped: Collection[str] = ()) -> None:
     """Raises FormatError where a segment answers otherwise than it did when it was built."""
-    for segment in manifest.segments:
-        if digest(encode(segment)) not in skipped:
-            path = folder / segment.blobs["golden"].sha256
-            golden = GoldenQueries.read(path, segment.golden, manifest.dimension)
-            part = MappedSegment(segment, manifest, folder)
-            golden.check_distances(part)
-            golden.check_recall(part)
+    for segment in _new(manifest, skipped):
+        path = folder / segment.blobs["golden"].sha256
+        golden = GoldenQueries.read(path, segment.golden, manifest.dimension)
+        part = MappedSegment(segment, manifest, folder)
+        golden.check_distances(part)
+        golden.check_recall(part)
+
+
+def _new(manifest: Manifest, skipped: Collection[str]) -> list[Segment]:
+    return [each for each in manifest.segments if digest(encode(each)) not in skipped]
 
 
 def _check_segment(segment: Segment, manifest: Manifest, folder: Path) -> None:

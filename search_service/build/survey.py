@@ -59,8 +59,13 @@ def survey(rows: SortedRows, engines: Iterable[EngineName], options: BuildOption
 
 def published_rows(store: Store, index: str) -> SortedRows:
     """What an index's first space searches now. StoreError, FormatError."""
+    generation = open_current(store, index)
+    return all_live(generation.segments, generation.manifest)
+
+
+def open_current(store: Store, index: str) -> Generation:
+    """What an index serves in its first space, mapped in the store. StoreError, FormatError."""
     _, current = read_current(store, index)
     entry = current.serving[0]
     manifest = read_manifest(store, index, entry.generation, entry.manifest_sha256)
-    generation = Generation.open(manifest, entry.manifest_sha256, store.root / "blobs")
-    return all_live(generation.segments, manifest)
+    return Generation.open(manifest, entry.manifest_sha256, store.root / "blobs")

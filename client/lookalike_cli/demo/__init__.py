@@ -16,7 +16,6 @@ from lookalike_cli.up import signals_raising_interrupt
 from search_service.build import SourceError
 
 EPOCHS = 14
-SIDES = {"resnet152": 224}  # the others learn in minutes at 112
 
 
 @click.command()
@@ -79,7 +78,7 @@ def command(
     from lookalike_cli.demo.play import play
 
     story = Story(out)
-    usual_side = SIDES.get(backbone, 112)
+    usual_side = 224 if backbone == "resnet152" else FinetuneSettings.side
     try:
         settings = FinetuneSettings(backbone=backbone, epochs=epochs, side=side or usual_side)
     except ValueError as error:
