@@ -138,5 +138,6 @@ def _serve_ours(pipe: Connection, echoed: _Echoed) -> None:
         config, "echo", CollectorRegistry(), [Registration(echoed.service, echoed.register)]
     )
     addresses = server.start()
+    server.set_ready(True)
     pipe.send(addresses.address)
     server.run_until_signal()

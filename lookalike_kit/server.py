@@ -40,8 +40,8 @@ class Addresses:
 class Server:
     """Takes calls on one port, health and admin calls on another: full threads fail no probe.
 
-    `name` marks its lines in the log. In this order: start; set_ready(True) when it can answer;
-    run_until_signal.
+    `name` marks its lines in the log. In this order: start; set_ready(True) when it can answer,
+    and only then calls are taken; run_until_signal.
     """
 
     def __init__(
@@ -70,8 +70,10 @@ class Server:
         self._ports = Ports(config, registry, services, admin_services, self._health, traces)
 
     def start(self) -> Addresses:
-        """Binds every port and serves, still NOT_SERVING by health.
+        """Binds every port; serves health, admin and metrics, still NOT_SERVING.
 
+        Who connects for calls waits until the server is ready for the first time: calls that it
+        could only refuse would come back to it, of all replicas, for being the fastest.
         Raises ConfigError for an address that cannot be bound.
         """
         config = self._config
@@ -89,17 +91,19 @@ class Server:
             collector(registry=self._registry)
         self._registry.register(MemoryGauges())
         ports.admin.start()
-        ports.calls.start()
         self._addresses = Addresses(address, admin_address, self._metrics.address, probe_address)
         return self._addresses
 
     def set_ready(self, ready: bool) -> None:
         """What health says from now on, for every service; nothing once the server is stopping."""
+        is_first = ready and not (self._announced or self._stopped)
+        if is_first:
+            self._ports.calls.start()
         self._ready = ready
         status = health_pb2.HealthCheckResponse
         for name in self._healthy_names:
             self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
-        if ready and self._addresses and not (self._announced or self._stopped):
+        if is_first and self._addresses is not None:
             self._announced = True
             log.info("serving", name=self._name, **asdict(self._addresses))
 

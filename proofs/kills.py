@@ -195,7 +195,7 @@ def _look(store: Store, folder: Path) -> list[int]:
     catalog = Catalog()
     metrics = SearchMetrics(CollectorRegistry(), catalog)
     cache = Cache(folder)
-    Loader(store, cache, catalog, metrics, indexes=(), on_look=lambda: None).look()
+    Loader(store, cache, catalog, metrics, indexes=(), on_look=lambda _: None).look()
     return [each.manifest.number for each in catalog.serving.generations.get(INDEX, ())]
 
 

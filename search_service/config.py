@@ -35,8 +35,8 @@ class SearchConfig(ServerConfig):
         minimum=1,
         doc="The most bytes of files to map, all indexes together; an old generation counts until "
         "the new one has taken its place, blobs that both have count once. What would go over it "
-        "is refused (`over_budget`) and tried again every 30 s. The first of INDEXES are loaded "
-        "first. Empty: no limit but the machine's memory.",
+        "is refused (`over_budget`) and tried again every 30 s. REQUIRED indexes are loaded first, "
+        "then those that INDEXES names first. Empty: no limit but the machine's memory.",
     )
     ease_from: float = setting(
         0.5,
@@ -64,7 +64,7 @@ class SearchConfig(ServerConfig):
         minimum=0.01,
         maximum=1,
         doc="The most that copying and checking a new generation may take beside calls, in cores; "
-        "the first one is taken in at full speed.",
+        "until the replica is ready, at full speed.",
     )
     poll_seconds: float = setting(
         1.0, minimum=0.05, maximum=3600, doc="How often CURRENT is looked at."

@@ -4,7 +4,7 @@ Whatever is wrong with it ends here, as a RefusedError with a word for metrics a
 people; nothing of it has come near a query yet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from weakref import WeakSet
 
@@ -36,7 +36,7 @@ _FETCH_SECONDS = 300.0
 class Intake:
     """Makes generations of what a store holds, by way of this replica's cache.
 
-    cpu_share: how much of a core that takes at most where something is served already.
+    cpu_share: how much of a core that takes at most, asked each time.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Intake:
         store: Store,
         cache: Cache,
         max_mapped_bytes: int | None = None,
-        cpu_share: float = 1.0,
+        cpu_share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self._store = store
         self._cache = cache
@@ -142,18 +142,14 @@ class Intake:
             named = [f"{blob.sha256}:{blob.bytes}" for blob in blobs]
             folders = str(self._store.root), str(self._cache.folder.parent)
             seconds = _FETCH_SECONDS + sum(blob.bytes for blob in blobs) / _FETCH_PACE
-            share = self._share()
+            share = self._cpu_share()
             run_apart("fetch", *folders, *named, cpu_share=share, seconds=seconds, passing=True)
             self._cache.trust(blobs)
 
     def _check_files(self, manifest_path: Path, known: Sequence[Segment]) -> None:
         skipped = [digest(encode(segment)) for segment in known]
         folder = str(self._cache.folder)
-        run_apart("check", str(manifest_path), folder, *skipped, cpu_share=self._share())
-
-    def _share(self) -> float:
-        """A replica that serves nothing holds up nobody."""
-        return self._cpu_share if self._mapped else 1.0
+        run_apart("check", str(manifest_path), folder, *skipped, cpu_share=self._cpu_share())
 
 
 def _check_engines(manifest: Manifest) -> None:

@@ -5,7 +5,7 @@ fails is refused, named, counted and not tried again; what was served goes on se
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
@@ -52,7 +52,11 @@ class Promoted:
 
 
 class Loader:
-    """One thread that keeps the catalog what the store's CURRENT says, but for pins."""
+    """One thread that keeps the catalog what the store's CURRENT says, but for pins.
+
+    required: the indexes to take up first. on_look: called with False after each index that was
+    followed, with True after a look at all of them. intake_cpu_share: Intake has it.
+    """
 
     def __init__(
         self,
@@ -62,9 +66,10 @@ class Loader:
         metrics: SearchMetrics,
         *,
         indexes: Sequence[str],
-        on_look: Callable[[], None],
+        required: Sequence[str] = (),
+        on_look: Callable[[bool], None],
         max_mapped_bytes: int | None = None,
-        intake_cpu_share: float = 1.0,
+        intake_cpu_share: Callable[[], float] = lambda: 1.0,
         jitter_seconds: float = 0.0,
     ) -> None:
         self._store = store
@@ -73,6 +78,7 @@ class Loader:
         self._catalog = catalog
         self._metrics = metrics
         self._indexes = tuple(indexes)
+        self._required = frozenset(required)
         self._on_look = on_look
         self._jitter_seconds = jitter_seconds
         self._found_store = False
@@ -184,17 +190,23 @@ class Loader:
         now = monotonic()
         due = [
             index
-            for index in (self._indexes or sorted(published))
+            for index in self._ordered(published)
             if index in published and (again or self._is_due(index, published[index], now))
         ]
         self._load_at = {index: at for index, at in self._load_at.items() if at > now}
         for index in due:
             self._follow(index, published[index])
+            self._on_look(False)
         if due:
             self._sweep()
         # A replica that knows neither its store nor anything to serve is not ready.
         if self._found_store or self._catalog.serving.generations:
-            self._on_look()
+            self._on_look(True)
+
+    def _ordered(self, published: Iterable[str]) -> list[str]:
+        """The order of taking up: what readiness waits for, then as listed."""
+        listed = self._indexes or sorted(published)
+        return sorted(listed, key=lambda index: index not in self._required)
 
     def _read_store(self) -> dict[str, bytes | None]:
         """CURRENT of each published index; None where it cannot be read.

@@ -40,9 +40,12 @@ def serve(config: SearchConfig) -> None:
     registry.register(Residency(catalog, cache.folder))
     ready = threading.Event()
 
-    def admit() -> None:
+    required = frozenset(config.required)
+
+    def admit(looked_everywhere: bool) -> None:
         """Ready once every required index is served; a later refusal never takes that back."""
-        if not ready.is_set() and catalog.serving.generations.keys() >= set(config.required):
+        is_enough = bool(required) or looked_everywhere
+        if not ready.is_set() and is_enough and catalog.serving.generations.keys() >= required:
             ready.set()
             metrics.ready.set(1)
             server.set_ready(True)
@@ -53,9 +56,11 @@ def serve(config: SearchConfig) -> None:
         catalog,
         metrics,
         indexes=config.indexes,
+        required=config.required,
         on_look=admit,
         max_mapped_bytes=config.max_mapped_bytes,
-        intake_cpu_share=config.intake_cpu_share,
+        # A replica that nobody calls holds up nobody.
+        intake_cpu_share=lambda: config.intake_cpu_share if ready.is_set() else 1.0,
         jitter_seconds=config.jitter_seconds,
     )
     registry.register(Following(loader, cache))

@@ -219,6 +219,7 @@ def served() -> Iterator[Served]:
     embedder = Embedder(config, Loaded(model.embed, Pace(1.0, 2.0, max_batch=8), SMALL, info))
     embedder.batcher.start()
     address = embedder.server.start().address
+    embedder.server.set_ready(True)
     with grpc.insecure_channel(address) as channel:
         serving = Served(
             stub=pb_grpc.EmbedderServiceStub(channel),

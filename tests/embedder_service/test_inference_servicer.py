@@ -74,7 +74,7 @@ def test_the_model_answers_by_the_name_of_its_space_too(served, photos):
     request.model_name = space
 
     assert served.inference.ModelInfer(request).model_name == space
-    assert served.inference.ModelReady(pb.ModelReadyRequest(name=space)).ready is False
+    assert served.inference.ModelReady(pb.ModelReadyRequest(name=space)).ready is True
 
 
 def test_bad_images_fail_their_call_before_the_device_and_each_is_told(served, photos):
@@ -244,17 +244,19 @@ def test_it_is_live_at_once_and_ready_as_health_says(served):
             served.inference.ModelReady(pb.ModelReadyRequest(name="lookalike")).ready,
         )
 
-    before = said()
-    served.server.set_ready(True)
     ready = said()
+    served.server.set_ready(False)
+    unready = said()
+    served.server.set_ready(True)
     stopping = threading.Thread(target=served.server.stop, args=(20.0,))
     stopping.start()
-    while (after := said()) == ready:
+    while (stopping_now := said()) == ready:
         pass
     served.server.request_stop()
     stopping.join()
 
-    assert (before, ready, after) == ((True, False, False), (True, True, True), before)
+    assert ready == (True, True, True)
+    assert unready == stopping_now == (True, False, False)
 
 
 def test_it_shares_the_queue_its_limits_and_its_priorities(served, photos):

@@ -48,6 +48,7 @@ def served(model_folder) -> Iterator[Served]:
     embedder = Embedder(config, load(config))
     embedder.batcher.start()
     addresses = embedder.server.start()
+    embedder.server.set_ready(True)
     with grpc.insecure_channel(addresses.address) as channel:
         yield Served(pb_grpc.EmbedderServiceStub(channel), addresses.metrics_address)
     embedder.server.stop(drain_seconds=0)

@@ -85,10 +85,12 @@ def echo_service(answer: Answer, name: str = ECHO) -> Registration:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Served]]:
-    """serve(answer, threads=…): a ready server whose Say runs `answer`, stopped at the end."""
+    """serve(answer, threads=…): a server whose Say runs `answer`, stopped at the end."""
     running: list[Served] = []
 
-    def start(answer: Answer, traces: Traces | None = None, **settings: Any) -> Served:
+    def start(
+        answer: Answer, traces: Traces | None = None, *, ready: bool = True, **settings: Any
+    ) -> Served:
         config = ServerConfig(
             **{
                 "address": "127.0.0.1:0",
@@ -103,7 +105,7 @@ def serve() -> Iterator[Callable[..., Served]]:
         services, admin_services = [echo_service(answer)], [echo_service(answer, ADMIN)]
         server = Server(config, "echo", registry, services, admin_services, traces)
         addresses = server.start()
-        server.set_ready(True)
+        server.set_ready(ready)
         served = Served(
             server,
             addresses,

@@ -114,6 +114,34 @@ def test_health_says_not_serving_until_ready_for_every_name(serve):
     assert {check(served.admin, name) for name in ("", ECHO)} == {SERVING}
 
 
+def test_who_calls_before_it_is_ready_waits_and_is_answered(serve):
+    served = serve(echo, ready=False)
+    early = served.say.future(HELLO, timeout=20)
+    with pytest.raises(grpc.FutureTimeoutError):
+        early.result(timeout=0.5)
+
+    served.server.set_ready(True)
+    assert early.result() == HELLO
+
+
+def test_callers_of_several_replicas_are_answered_by_those_that_were_ready(serve):
+    starting, ready = serve(echo, ready=False), serve(echo)
+    both = f"ipv4:{starting.addresses.address},{ready.addresses.address}"
+    options = [("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}')]
+    with grpc.insecure_channel(both, options) as channel:
+        say = channel.unary_unary(f"/{ECHO}/Say")
+        assert {say(b"", timeout=20) for _ in range(10)} == {b""}
+
+
+def test_a_server_that_was_never_ready_stops_and_takes_no_call_any_more(serve):
+    served = serve(echo, ready=False)
+    served.server.stop(drain_seconds=0)
+    served.server.set_ready(True)
+
+    with pytest.raises(grpc.RpcError):
+        served.say(HELLO, timeout=0.5)
+
+
 def test_a_process_that_is_not_ready_is_live(serve):
     served = serve(echo)
     served.server.set_ready(False)

@@ -208,6 +208,7 @@ def serve(catalog: Catalog, **settings: int) -> Iterator[Served]:
         [Registration(name, lambda to: rpc.add_SearchServiceServicer_to_server(servicer, to))],
     )
     addresses = server.start()
+    server.set_ready(True)
     with grpc.insecure_channel(addresses.address) as channel:
         yield Served(addresses.address, rpc.SearchServiceStub(channel), registry, vitals)
     server.stop(drain_seconds=0)

@@ -41,7 +41,7 @@ class Replica:
             catalog,
             SearchMetrics(registry, catalog),
             indexes=(),
-            on_look=lambda: None,
+            on_look=lambda _: None,
         )
         admin = IndexAdminServicer(self.loader, self.vitals, version="1", is_ready=lambda: True)
         name = admin_pb2.DESCRIPTOR.services_by_name["IndexAdminService"].full_name

@@ -37,7 +37,7 @@ class Replica:
 def replica(store, tmp_path):
     registry, catalog, cache = CollectorRegistry(), Catalog(), Cache(tmp_path / "cache")
     metrics = SearchMetrics(registry, catalog)
-    loader = Loader(store, cache, catalog, metrics, indexes=("dresses",), on_look=lambda: None)
+    loader = Loader(store, cache, catalog, metrics, indexes=("dresses",), on_look=lambda _: None)
     registry.register(Following(loader, cache))
     return Replica(loader, registry)
 

@@ -46,7 +46,7 @@ class Replica:
     loader: Loader
     catalog: Catalog
     registry: CollectorRegistry
-    looks: list[int]
+    looks: list[tuple[bool, set[str]]]  # whether at all indexes; what was served then
 
     def serves(self, index="dresses"):
         found = self.catalog.serving.generations.get(index, ())
@@ -75,7 +75,7 @@ def start(store, tmp_path):
             catalog,
             SearchMetrics(registry, catalog),
             indexes=indexes,
-            on_look=lambda: looks.append(1),
+            on_look=lambda everywhere: looks.append((everywhere, {*catalog.serving.generations})),
             **settings,
         )
         return Replica(loader, catalog, registry, looks)
@@ -401,6 +401,20 @@ def test_only_the_indexes_asked_for_are_looked_at(start, store, builds):
         replica.catalog.generations("coats")
     with pytest.raises(UnknownIndex):
         replica.catalog.generations("never-published")
+
+
+def test_required_indexes_come_first_and_are_told_before_the_others_are_there(start, store, builds):
+    for index in ("coats", "dresses", "shoes"):
+        publish(store, index, builds[0])
+    replica = start(required=("shoes",))
+    replica.look()
+
+    assert replica.looks == [
+        (False, {"shoes"}),
+        (False, {"shoes", "coats"}),
+        (False, {"shoes", "coats", "dresses"}),
+        (True, {"shoes", "coats", "dresses"}),
+    ]
 
 
 def test_looks_from_several_threads_do_each_thing_once(start, store, builds):

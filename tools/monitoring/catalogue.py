@@ -65,7 +65,7 @@ def of_search() -> list[Entry]:
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(Path(folder))
         loader = Loader(
-            Store(Path(folder)), cache, catalog, metrics, indexes=(), on_look=lambda: None
+            Store(Path(folder)), cache, catalog, metrics, indexes=(), on_look=lambda _: None
         )
         registry.register(LiveRecallGauges(catalog, Vitals()))
         registry.register(Residency(catalog, cache.folder))
