@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_SECONDS = 300
 _NICENESS = 10
 _REST_EVERY_SECONDS = 0.01  # of its CPU time
 
@@ -33,8 +32,8 @@ class RefusedError(Exception):
 def run_apart(
     work: str,
     *arguments: str,
+    seconds: float,
     cpu_share: float = 1.0,
-    seconds: float = _SECONDS,
     passing: bool = False,
 ) -> None:
     """`python -m search_service.{work} CPU_SHARE ...`, which may take so many seconds.

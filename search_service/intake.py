@@ -28,9 +28,10 @@ from search_service.store import Store
 
 # Room that is left alone: a disk filled to the last byte fails others, too.
 _DISK_MARGIN_BYTES = 64 << 20
-# A store that is slower than so many bytes a second, after its first five minutes, hangs.
-_FETCH_PACE = 5 << 20
-_FETCH_SECONDS = 300.0
+# What is slower than so many bytes a second, after its first five minutes, hangs: a store, or a
+# check that the smallest share of a core is left for.
+_PACE = 5 << 20
+_SECONDS = 300.0
 
 
 class Intake:
@@ -62,7 +63,7 @@ class Intake:
         self._fetch(manifest)
         known = self._known(manifest)
         if entry.manifest_sha256 not in self._passed:
-            self._check_files(path, [part.about for part in known])
+            self._check_files(manifest, path, [part.about for part in known])
         generation = Generation.open(manifest, entry.manifest_sha256, self._cache.folder, known)
         self._mapped.update(generation.segments.parts)
         self._passed.add(entry.manifest_sha256)
@@ -141,15 +142,15 @@ class Intake:
         if blobs := self._cache.unverified(manifest):
             named = [f"{blob.sha256}:{blob.bytes}" for blob in blobs]
             folders = str(self._store.root), str(self._cache.folder.parent)
-            seconds = _FETCH_SECONDS + sum(blob.bytes for blob in blobs) / _FETCH_PACE
+            seconds = _SECONDS + sum(blob.bytes for blob in blobs) / _PACE
             share = self._cpu_share()
             run_apart("fetch", *folders, *named, cpu_share=share, seconds=seconds, passing=True)
             self._cache.trust(blobs)
 
-    def _check_files(self, manifest_path: Path, known: Sequence[Segment]) -> None:
-        skipped = [digest(encode(segment)) for segment in known]
-        folder = str(self._cache.folder)
-        run_apart("check", str(manifest_path), folder, *skipped, cpu_share=self._cpu_share())
+    def _check_files(self, manifest: Manifest, path: Path, known: Sequence[Segment]) -> None:
+        files = str(path), str(self._cache.folder), *(digest(encode(each)) for each in known)
+        seconds = _SECONDS + manifest.mapped_bytes / _PACE
+        run_apart("check", *files, cpu_share=self._cpu_share(), seconds=seconds)
 
 
 def _check_engines(manifest: Manifest) -> None:
