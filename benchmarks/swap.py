@@ -7,12 +7,16 @@ Searches arrive at 70 % of the rate that the service was measured to sustain, fr
 their own. Each answer is compared with what the files of the generation that it names say, asked in
 this process. Latency counts from the change of CURRENT to a second after the first answer of the
 new generation, and beside it in the quiet seconds before each change: what a machine shared with
-others does to one it does to both. Ctrl-C ends the run with what was measured so far.
+others does to one it does to both. Beside every tenth the same is measured of a process that only
+copies memory, with the priority and the rests of those that take a generation in: what any work on
+these cores costs. Ctrl-C ends the run with what was measured so far.
 """
 
 import argparse
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -33,8 +37,10 @@ from benchmarks.load import Load, digest
 from benchmarks.record import record, table
 from benchmarks.stolen import Clock
 from benchmarks.variants import Original, write_variant
+from search_service.apart import give_way
 from search_service.build import BuildOptions, Published, Source, build, prune, publish
 from search_service.build.publish import move_to
+from search_service.config import SearchConfig
 from search_service.generation import Generation
 from search_service.options import read_options
 from search_service.query import ByVector
@@ -50,11 +56,13 @@ POLL_SECONDS = 0.25
 QUIET_SECONDS = 2.0
 CAPACITY_SECONDS = 8.0
 IN_FLIGHT = 8
+CPU_SHARE = SearchConfig.intake_cpu_share
 # A stall of 200 ms, which a machine shared with others has, makes a hundred calls wait that never
 # ask again; by default a service refuses those above 64.
 MAX_WAITING = 1024
 AFTER_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
+CONTROL_EVERY = 10
 _STOLEN_PERCENT = 0.2
 
 
@@ -81,6 +89,7 @@ class Measured:
 
     capacity: float = 0.0
     swaps: list[Swap] = field(default_factory=list)
+    controls: list[Swap] = field(default_factory=list)
     answers: int = 0
     failed: int = 0
     wrong: int = 0
@@ -121,6 +130,7 @@ class _Bench:
             poll_seconds=POLL_SECONDS,
             required=INDEX,
             max_waiting=MAX_WAITING,
+            intake_cpu_share=CPU_SHARE,
             ease_from=1,  # each answer at the effort at which it is asked again here
             drain_seconds=0,
         )
@@ -132,8 +142,10 @@ class _Bench:
             before = Footprint.of(service.process.pid)
             begun = time.monotonic()
             with suppress(KeyboardInterrupt):
-                for _ in range(self._options.swaps):
+                for number in range(self._options.swaps):
                     self._swap(load)
+                    if number % CONTROL_EVERY == 0:
+                        self._control(load)
             self._judge(load.take())
             after = Footprint.of(service.process.pid)
             seconds = time.monotonic() - begun
@@ -153,11 +165,8 @@ class _Bench:
     def _swap(self, load: Load) -> None:
         """One generation more; keeps what callers saw until a second after its promotion."""
         published = self._make_next()
-        self._judge(load.take())
         clock = Clock.now()
-        time.sleep(self._options.quiet_seconds)
-        quiet = load.take()
-        self._judge(quiet)
+        quiet = self._quiet(load)
         moved = self._move_to(published)
         number = max(self._expected)
         taken, end = [], moved + PATIENCE_SECONDS
@@ -174,11 +183,31 @@ class _Bench:
         if not promoted:
             raise TimeoutError(f"generation {number}: expected to be served, got none of it")
         within = (answers["due"] >= moved) & (answers["due"] < promoted + AFTER_SECONDS)
-        swap = Swap(
-            quiet["seconds"], answers["seconds"][within], promoted - moved, clock.stolen_percent()
-        )
+        stolen = clock.stolen_percent()
+        swap = Swap(quiet, answers["seconds"][within], promoted - moved, stolen)
         self._measured.swaps.append(swap)
         self._say(number, swap)
+
+    def _control(self, load: Load) -> None:
+        """As long as the last swap took, a process that has nothing to do with the service."""
+        seconds = self._measured.swaps[-1].seconds_to_serve
+        clock = Clock.now()
+        quiet = self._quiet(load)
+        work = [sys.executable, "-m", "benchmarks.beside", f"{seconds}", f"{CPU_SHARE}"]
+        with subprocess.Popen(work) as beside:
+            give_way(beside.pid)
+        busy = load.take()
+        self._judge(busy)
+        stolen = clock.stolen_percent()
+        self._measured.controls.append(Swap(quiet, busy["seconds"], seconds, stolen))
+
+    def _quiet(self, load: Load) -> np.ndarray:
+        """Seconds of each call while nothing else is done."""
+        self._judge(load.take())
+        time.sleep(self._options.quiet_seconds)
+        quiet = load.take()
+        self._judge(quiet)
+        return quiet["seconds"]
 
     def _say(self, number: int, swap: Swap) -> None:
         print(
@@ -258,6 +287,7 @@ def _report(
         for name, swaps in (
             ("all", measured.swaps),
             (f"less than {_STOLEN_PERCENT} % stolen", _undisturbed(measured.swaps)),
+            ("no swap, a process that copies memory", measured.controls),
         )
         if swaps
     ]
@@ -283,6 +313,7 @@ def _report(
         "wrong_generation": measured.wrong,
         **_ratios(measured.swaps),
         "undisturbed": _ratios(_undisturbed(measured.swaps)),
+        "controls": _ratios(measured.controls),
         "seconds_to_serve": round(
             float(np.median([e.seconds_to_serve for e in measured.swaps])), 2
         ),
