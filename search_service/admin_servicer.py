@@ -1,7 +1,7 @@
 """The calls of lookalike.search.v1.IndexAdminService, on the admin port."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -32,11 +32,13 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
         *,
         version: str,
         is_ready: Callable[[], bool],
+        required: Collection[str] = (),
     ) -> None:
         self._loader = loader
         self._vitals = vitals
         self._version = version
         self._is_ready = is_ready
+        self._required = frozenset(required)
         self._started = datetime.now(UTC)
         self._at_work = threading.Lock()
 
@@ -83,17 +85,16 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
             self._at_work.release()
 
     def _status(self) -> pb.GetStatusResponse:
+        served = self._loader.served()
         return pb.GetStatusResponse(
-            loaded=[
-                _loaded(each, self._vitals.of(each.generation.sha256))
-                for each in self._loader.served()
-            ],
+            loaded=[_loaded(each, self._vitals.of(each.generation.sha256)) for each in served],
             refused=[_refused(each) for each in self._loader.refusals],
             pinned=[_pinned(each) for each in self._loader.pins],
             stored=[_stored(*each) for each in sorted(self._loader.shelves.items())],
             ready=self._is_ready(),
             version=self._version,
             start_time=timestamp(self._started),
+            missing=sorted(self._required - {each.generation.manifest.index for each in served}),
         )
 
 

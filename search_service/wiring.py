@@ -73,7 +73,13 @@ def serve(config: SearchConfig) -> None:
     search = SearchServicer(
         catalog, metrics, vitals, live_recall, Together(cpu.cores()), ease_from=config.ease_from
     )
-    admin = IndexAdminServicer(loader, vitals, version=version("lookalike"), is_ready=ready.is_set)
+    admin = IndexAdminServicer(
+        loader,
+        vitals,
+        version=version("lookalike"),
+        is_ready=ready.is_set,
+        required=required,
+    )
     server = Server(
         config,
         "search",

@@ -42,10 +42,16 @@ def _unreachable(lines: Sequence[Line]) -> Iterator[str]:
 def _not_ready(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         if line.service == "search" and line.state.reachable and not line.state.ready:
-            yield (
-                f"search {line.address}: not ready: it has not served all that "
-                "LOOKALIKE_SEARCH_REQUIRED names, so that no caller is sent there"
-            )
+            missing = ", ".join(_missing(line))
+            awaited = f": it does not serve {missing} yet" if missing else ""
+            yield f"search {line.address}: not ready, so that no caller is sent there{awaited}"
+
+
+def _missing(line: Line) -> Iterator[str]:
+    """What LOOKALIKE_SEARCH_REQUIRED names and the replica does not serve."""
+    stored = {each.index for each in line.state.stored}
+    for index in line.state.missing:
+        yield index if index in stored else f"{index} (not in the store)"
 
 
 def _spaces(lines: Sequence[Line]) -> Iterator[str]:

@@ -75,6 +75,7 @@ class Stored:
 class State:
     """reachable: whether it answered; trouble says why not. runs: an embedder's device.
 
+    missing: the indexes that it has to serve before it is ready, and does not serve yet.
     started: None where the replica does not say.
     """
 
@@ -84,6 +85,7 @@ class State:
     refused: Sequence[Refused] = ()
     pins: Sequence[Pin] = ()
     stored: Sequence[Stored] = ()
+    missing: Sequence[str] = ()
     runs: str = ""
     version: str = ""
     started: datetime | None = None
@@ -156,6 +158,7 @@ def search_state(replica: Replica) -> State:
         refused=[_refused(each) for each in status.refused],
         pins=[_pin(each) for each in status.pinned],
         stored=[_stored(each) for each in status.stored],
+        missing=list(status.missing),
         version=status.version,
         started=_moment(status.start_time),
     )

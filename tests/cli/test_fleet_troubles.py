@@ -34,10 +34,15 @@ def test_an_embedder_of_a_space_that_nobody_serves_is_named():
 
 
 def test_a_search_replica_that_is_not_ready_says_what_it_waits_for():
-    waiting = Line("search", "s:2", State(reachable=True), None, None)
+    stored = [Stored("dresses", 14, True)]
+    missing = State(reachable=True, stored=stored, missing=["coats", "dresses"])
+    waiting = Line("search", "s:2", missing, None, None)
 
     [said] = troubles([line(serving=[serving(14)]), waiting])
-    assert said.startswith("search s:2: not ready: it has not served all that LOOKALIKE_SEARCH_REQ")
+    assert said == (
+        "search s:2: not ready, so that no caller is sent there: it does not serve "
+        "coats (not in the store), dresses yet"
+    )
 
 
 def test_replicas_that_differ_are_counted_and_a_pinned_one_does_not_differ():

@@ -66,7 +66,9 @@ def loader(opened, forest_build):
 def admin(loader):
     vitals = Vitals()
     vitals.answered(loader.generation.sha256, 64)
-    return IndexAdminServicer(loader, vitals, version="1.2.3", is_ready=lambda: True)
+    return IndexAdminServicer(
+        loader, vitals, version="1.2.3", is_ready=lambda: True, required=["shoes", "dresses"]
+    )
 
 
 def test_a_status_says_what_the_store_holds(admin):
@@ -93,6 +95,7 @@ def test_a_status_says_what_is_served_and_what_was_refused_and_why(admin, loader
     (pinned,) = status.pinned
     assert (pinned.index, pinned.generation, pinned.reason) == ("shoes", 2, "lost the boots")
     assert (status.ready, status.version) == (True, "1.2.3")
+    assert status.missing == ["shoes"]
 
 
 def test_a_try_says_that_it_passed_or_what_is_wrong(admin, loader):

@@ -238,6 +238,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     START_TIME_FIELD_NUMBER: builtins.int
     PINNED_FIELD_NUMBER: builtins.int
     STORED_FIELD_NUMBER: builtins.int
+    MISSING_FIELD_NUMBER: builtins.int
     ready: builtins.bool
     """Whether the replica is ready."""
     version: builtins.str
@@ -262,6 +263,10 @@ class GetStatusResponse(google.protobuf.message.Message):
     def stored(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StoredIndex]:
         """What the store holds, sorted by index."""
 
+    @property
+    def missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The indexes that it has to serve before it is ready, and does not serve yet, sorted."""
+
     def __init__(
         self,
         *,
@@ -272,9 +277,10 @@ class GetStatusResponse(google.protobuf.message.Message):
         start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         pinned: collections.abc.Iterable[global___PinnedGeneration] | None = ...,
         stored: collections.abc.Iterable[global___StoredIndex] | None = ...,
+        missing: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "pinned", b"pinned", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "stored", b"stored", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "missing", b"missing", "pinned", b"pinned", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "stored", b"stored", "version", b"version"]) -> None: ...
 
 global___GetStatusResponse = GetStatusResponse
 
