@@ -15,7 +15,7 @@ from embedder_service.images import Limits, Pixels, Region
 from embedder_service.spec import Preprocessing
 from embedder_service.turns import Turns
 from lookalike_kit import calls
-from lookalike_kit.errors import ServiceError
+from lookalike_kit.errors import ServiceError, ShuttingDown
 
 # Above this a picture that is decoded in full may take 200 to 600 MB: one at a time.
 LARGE_PIXELS = 16_000_000
@@ -36,12 +36,14 @@ class Photo:
 
 
 Squares = list[Pixels] | ServiceError
+_Left = tuple[int, Photo, ImageHeader]  # which of its call's it is
 
 
 class Reader:
     """Decodes `at_once` images at a time, and one large one beside them, on threads of its own.
 
-    More than cores would only take memory. Calls go by turns, an image each, online before bulk.
+    More than cores would only take memory. Calls go by turns, an image each, online before bulk; a
+    call that is alone has all threads.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Reader:
         self._at_once = at_once
         self._observe_seconds = observe_seconds
         self._lock = threading.Lock()
-        self._waiting = {False: 0, True: 0}
+        self._waiting = {False: _Waiting(), True: _Waiting()}  # by whether they are bulk
         self._mean_seconds = 0.0
         self._turns = Turns("decode", at_once)
         self._large_turns = Turns("decode", 1)
@@ -66,8 +68,11 @@ class Reader:
 
         0 where none is before it: it tries, however slow the last ones were.
         """
-        ahead = self._waiting[False] + (self._waiting[True] if bulk else 0)
-        return (ahead / self._at_once + photos) * self._mean_seconds if ahead else 0.0
+        before = [self._waiting[False], *([self._waiting[True]] if bulk else [])]
+        # Of each call before it, as many go first as it has itself.
+        ahead = sum(min(each.photos, each.calls * photos) for each in before)
+        rounds = max(1.0, (ahead + photos) / self._at_once)
+        return rounds * self._mean_seconds if ahead else 0.0
 
     def read(self, photos: Sequence[Photo], bulk: bool = False) -> Future[list[Squares]]:
         """For each photo its squares, or why it has none.
@@ -84,7 +89,11 @@ class Reader:
             else:
                 reading.left.append((len(reading.squares), photo, header))
                 reading.squares.append([])
-        self._go_on(reading)
+        self._count(reading)
+        if reading.left:
+            self._put(reading, reading.left[0])
+        else:
+            reading.future.set_result(reading.squares)
         return reading.future
 
     def stop(self) -> None:
@@ -92,23 +101,48 @@ class Reader:
         self._turns.stop()
         self._large_turns.stop()
 
-    def _go_on(self, reading: _Reading) -> None:
-        self._count(reading, len(reading.left))
-        if not reading.left:
-            reading.future.set_result(reading.squares)
-            return
-        _, photo, header = reading.left[0]
+    def _put(self, reading: _Reading, following: _Left) -> None:
+        """In line for the photo that follows; it stands there once at most."""
+        _, photo, header = following
         turns = self._large_turns if _is_large(photo, header) else self._turns
-        turns.put(calls.carried(lambda: self._take_turn(reading)), reading.bulk)
+        try:
+            turns.put(calls.carried(lambda: self._take_turn(reading)), reading.bulk)
+        except ShuttingDown as error:
+            self._end(reading, error)
 
     def _take_turn(self, reading: _Reading) -> None:
-        at, photo, header = reading.left.popleft()
+        with self._lock:
+            if not reading.left:  # it has failed meanwhile
+                return
+            at, photo, header = reading.left.popleft()
+            reading.running += 1
+            following = reading.left[0] if reading.left else None
+        if following:  # in line before this one is read: a thread that is free need not wait
+            self._put(reading, following)
         try:
             calls.check_caller()
             reading.squares[at] = self._read_one(photo, header)
-            self._go_on(reading)
         except Exception as error:  # noqa: BLE001 - the call's own thread raises it
-            self._count(reading, 0)
+            self._end(reading, error)
+        finally:
+            self._leave(reading)
+
+    def _leave(self, reading: _Reading) -> None:
+        """The last one to be read has the whole answered."""
+        with self._lock:
+            reading.running -= 1
+            is_last = not (reading.left or reading.running or reading.has_failed)
+        self._count(reading)
+        if is_last:
+            reading.future.set_result(reading.squares)
+
+    def _end(self, reading: _Reading, error: Exception) -> None:
+        """Nothing more of it is begun."""
+        with self._lock:
+            is_first, reading.has_failed = not reading.has_failed, True
+            reading.left.clear()
+        self._count(reading)
+        if is_first:
             reading.future.set_exception(error)
 
     def _read_one(self, photo: Photo, header: ImageHeader) -> Squares:
@@ -126,11 +160,20 @@ class Reader:
         self._observe_seconds(seconds)
         return squares
 
-    def _count(self, reading: _Reading, photos: int) -> None:
-        """So many of its photos wait from now on."""
+    def _count(self, reading: _Reading) -> None:
         with self._lock:
-            self._waiting[reading.bulk] += photos - reading.waiting
-            reading.waiting = photos
+            waiting, photos = self._waiting[reading.bulk], len(reading.left) + reading.running
+            waiting.photos += photos - reading.counted
+            waiting.calls += bool(photos) - bool(reading.counted)
+            reading.counted = photos
+
+
+@dataclass
+class _Waiting:
+    """Photos that are not read yet, and the calls that they are of."""
+
+    photos: int = 0
+    calls: int = 0
 
 
 class _Reading:
@@ -138,9 +181,11 @@ class _Reading:
 
     def __init__(self, bulk: bool) -> None:
         self.bulk = bulk
-        self.waiting = 0  # as the reader counts
+        self.counted = 0  # of its photos, as waiting
+        self.running = 0
+        self.has_failed = False
         self.squares: list[Squares] = []
-        self.left: deque[tuple[int, Photo, ImageHeader]] = deque()
+        self.left: deque[_Left] = deque()
         self.future: Future[list[Squares]] = Future()
 
 

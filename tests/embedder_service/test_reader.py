@@ -76,7 +76,7 @@ def test_boxes_of_one_photo_decode_it_once(picture, encode, readers):
 
 def test_nothing_is_decoded_for_a_caller_that_has_left(picture, encode, readers):
     seconds = []
-    reader = readers(2, seconds.append)
+    reader = readers(1, seconds.append)
     photo = Photo(encode(picture, "PNG"))
     calls.begin((), lambda: len(seconds) < 2)
     try:
@@ -98,7 +98,7 @@ def test_the_time_until_a_photo_is_read_counts_those_before_it(picture, encode, 
     leave.set()
     reading.result(20)
 
-    assert many / few == pytest.approx(8 / 4)
+    assert many / few == pytest.approx((3 + 5) / (1 + 1))
     assert reader.seconds_until_read(1) == 0.0
 
 
@@ -134,6 +134,13 @@ def test_calls_are_read_by_turns_an_image_each(picture, encode, readers):
     long.result(20)
 
     assert done[0] is short
+
+
+def test_a_call_that_is_alone_has_all_threads(picture, encode, readers):
+    together = threading.Barrier(3)
+    reader = readers(3, lambda _: together.wait(20))
+
+    assert len(reader.read([Photo(encode(picture, "PNG"))] * 6).result(20)) == 6
 
 
 def test_what_cannot_be_read_is_told_before_its_turn(picture, encode, readers):
@@ -184,7 +191,7 @@ def test_a_thread_outlives_memory_that_ran_out(picture, encode, readers):
 def test_a_stop_ends_the_calls_that_are_read(picture, encode, readers):
     inside, leave, reader = held(readers)
     photo = Photo(encode(picture, "PNG"))
-    running = reader.read([photo] * 2)
+    running = reader.read([photo] * 3)  # the second is in line already
     assert inside.wait(20)
     waiting = reader.read([photo] * 2)
     reader.stop()
@@ -194,7 +201,7 @@ def test_a_stop_ends_the_calls_that_are_read(picture, encode, readers):
         with pytest.raises(ShuttingDown):
             reading.result(20)
     with pytest.raises(ShuttingDown):
-        reader.read([photo])
+        reader.read([photo]).result(0)
 
 
 def test_a_refusal_keeps_no_picture(picture, encode, readers, png_of_size):
