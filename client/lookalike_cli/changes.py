@@ -1,15 +1,23 @@
 """`lookalike index add | remove | compact`: an index changed without a build of the whole."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
 import click
 
+from lookalike_cli.followers import (
+    Followers,
+    fail_unless_served,
+    follower_options,
+    outcome_json,
+)
 from lookalike_cli.printing import json_option, print_json
 from lookalike_cli.stores import saying_what_is_wrong, store_option
 from search_service.build import (
     Changed,
+    Outcome,
     Published,
     add,
     compact,
@@ -27,9 +35,12 @@ DUE_SHARE = 0.05
 @click.argument("name")
 @click.argument("vectors", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @store_option
+@follower_options
 @json_option
 @saying_what_is_wrong
-def add_command(name: str, vectors: Path, store: Path, as_json: bool) -> None:
+def add_command(
+    name: str, vectors: Path, store: Path, followers: Followers | None, as_json: bool
+) -> None:
     """Add the items of VECTORS, a folder that `lookalike embed` made, to index NAME.
 
     \b
@@ -38,12 +49,14 @@ def add_command(name: str, vectors: Path, store: Path, as_json: bool) -> None:
 
     An item that the index holds already is replaced, with all its photos and attributes. Attributes
     that VECTORS lacks are missing of the new items; a new attribute takes a build of the whole
-    index. Replicas copy only what is new and follow within seconds.
+    index. Replicas copy only what is new and follow within seconds. With --replica or --replicas
+    the change stays only if they can live with it, as a publish does.
     """
     opened = Store(store)
     begun = time.monotonic()
-    changed = add(opened, name, read_source(vectors, types_of(opened, name)))
-    _say(name, [changed], time.monotonic() - begun, as_json)
+    source = read_source(vectors, types_of(opened, name))
+    changed = add(opened, name, source, serve=followers is None)
+    _end(opened, name, [changed], time.monotonic() - begun, followers, as_json)
 
 
 @click.command("remove")
@@ -55,6 +68,7 @@ def add_command(name: str, vectors: Path, store: Path, as_json: bool) -> None:
     help="A file with an item id a line; - reads standard input.",
 )
 @store_option
+@follower_options
 @json_option
 @saying_what_is_wrong
 def remove_command(
@@ -62,6 +76,7 @@ def remove_command(
     item_ids: tuple[str, ...],
     ids: TextIO | None,
     store: Path,
+    followers: Followers | None,
     as_json: bool,
 ) -> None:
     """Remove items by id from index NAME, in every space that it serves.
@@ -76,44 +91,76 @@ def remove_command(
     if not wanted:
         raise click.UsageError("item_ids: expected at least one, or --ids, got none")
     begun = time.monotonic()
-    changed = remove(Store(store), name, wanted)
-    _say(name, changed, time.monotonic() - begun, as_json)
+    opened = Store(store)
+    changed = remove(opened, name, wanted, serve=followers is None)
+    _end(opened, name, changed, time.monotonic() - begun, followers, as_json)
 
 
 @click.command("compact")
 @click.argument("name")
 @click.option("--deterministic", is_flag=True, help="The same bytes each time, on one thread.")
 @store_option
+@follower_options
 @json_option
 @saying_what_is_wrong
-def compact_command(name: str, deterministic: bool, store: Path, as_json: bool) -> None:
+def compact_command(
+    name: str, deterministic: bool, store: Path, followers: Followers | None, as_json: bool
+) -> None:
     """Rebuild index NAME from its stored vectors, as one segment without dead rows.
 
     \b
     lookalike index compact dresses --store store/
 
-    It is due when a delta has grown past 5 % of the base; `lookalike index list` shows it.
+    It is due when a delta has grown past 5 % of the base; `lookalike index list` shows it. With
+    --replica or --replicas it stays only if they can live with it, as a publish does.
     """
+    opened, threads = Store(store), 1 if deterministic else -1
     begun = time.monotonic()
-    published = compact(Store(store), name, threads=1 if deterministic else -1)
+    published = compact(opened, name, threads=threads, serve=followers is None)
     seconds = time.monotonic() - begun
+    if not as_json:
+        for each in published:
+            made = _generation(each, followers)
+            click.echo(f"{name}: {made}, one segment, in {seconds:.1f} s")
+        if not published:
+            click.echo(f"{name}: nothing to compact, no delta and nothing dead")
+    outcomes = followers.follow(opened, published) if followers else []
     if as_json:
         numbers = [each.manifest.number for each in published]
-        print_json({"index": name, "generations": numbers, "seconds": round(seconds, 2)})
-    elif not published:
-        click.echo(f"{name}: nothing to compact, no delta and nothing dead")
-    for each in published if not as_json else ():
-        click.echo(f"{name}: {_generation(each)}, one segment, in {seconds:.1f} s")
+        said = {"index": name, "generations": numbers, "seconds": round(seconds, 2)}
+        ended = {"outcomes": [outcome_json(each) for each in outcomes]} if followers else {}
+        print_json({**said, **ended})
+    else:
+        _say_outcomes(outcomes)
+    fail_unless_served(outcomes)
 
 
 def _line(text: str) -> str:
     return text.rstrip("\r\n")
 
 
-def _say(name: str, changes: list[Changed], seconds: float, as_json: bool) -> None:
+def _end(
+    store: Store,
+    name: str,
+    changes: list[Changed],
+    seconds: float,
+    followers: Followers | None,
+    as_json: bool,
+) -> None:
+    """Has the changes followed, where there are followers, and says what became of them."""
+    if not as_json:
+        _say(name, changes, seconds, followers)
+    published = [each.published for each in changes if each.published]
+    outcomes = followers.follow(store, published) if followers else []
     if as_json:
-        print_json({"index": name, "changes": [_json(each) for each in changes]})
-        return
+        ends = {each.published.manifest.number: outcome_json(each) for each in outcomes}
+        print_json({"index": name, "changes": [_json(each, ends) for each in changes]})
+    else:
+        _say_outcomes(outcomes)
+    fail_unless_served(outcomes)
+
+
+def _say(name: str, changes: list[Changed], seconds: float, followers: Followers | None) -> None:
     for each in changes:
         counts = {"added": each.added, "changed": each.changed, "removed": each.removed}
         words = ", ".join(f"{_items(count)} {what}" for what, count in counts.items() if count)
@@ -121,24 +168,33 @@ def _say(name: str, changes: list[Changed], seconds: float, as_json: bool) -> No
         if each.published is None:
             click.echo(f"{name}: nothing changes{unknown}")
             continue
-        click.echo(f"{name}: {_generation(each.published)}, {words}{unknown}, in {seconds:.1f} s")
+        made = _generation(each.published, followers)
+        click.echo(f"{name}: {made}, {words}{unknown}, in {seconds:.1f} s")
         share = each.published.manifest.changed_share
         if share > DUE_SHARE:
             click.echo(f"{share:.0%} of the base changed: `lookalike index compact {name}` is due")
+
+
+def _say_outcomes(outcomes: list[Outcome]) -> None:
+    for each in outcomes:
+        click.echo(each.message)
 
 
 def _items(count: int) -> str:
     return "1 item" if count == 1 else f"{count:,} items"
 
 
-def _generation(published: Published) -> str:
+def _generation(published: Published, followers: Followers | None) -> str:
     number = published.manifest.number
     if published.is_current:
         return f"CURRENT is generation {number}"
+    if followers:
+        return f"generation {number}"
     return f"generation {number} is written; CURRENT stays, the index is on hold"
 
 
-def _json(changed: Changed) -> dict[str, object]:
+def _json(changed: Changed, ends: Mapping[int, Mapping[str, object]]) -> dict[str, object]:
+    """ends: by generation, where replicas had to live with it."""
     published = changed.published
     return {
         "generation": published.manifest.number if published else None,
@@ -148,4 +204,5 @@ def _json(changed: Changed) -> dict[str, object]:
         "removed": changed.removed,
         "unknown": changed.unknown,
         "changed_share": round(published.manifest.changed_share, 4) if published else None,
+        **(ends.get(published.manifest.number, {}) if published else {}),
     }

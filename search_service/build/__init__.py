@@ -3,7 +3,7 @@
 from search_service.build.build import build
 from search_service.build.change import Changed, add, compact, remove, types_of
 from search_service.build.fleet import Fleet, Statuses, resolved
-from search_service.build.follow import Ending, Fate, Outcome, Patience, publish_and_follow
+from search_service.build.follow import Ending, Fate, Outcome, Patience, follow
 from search_service.build.options import BuildOptions
 from search_service.build.prune import prune
 from search_service.build.publish import (
@@ -34,12 +34,12 @@ __all__ = [
     "add",
     "build",
     "compact",
+    "follow",
     "held_by",
     "hold",
     "listing",
     "prune",
     "publish",
-    "publish_and_follow",
     "read_source",
     "release",
     "remove",

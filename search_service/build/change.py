@@ -84,9 +84,10 @@ def types_of(store: Store, index: str) -> dict[str, AttributeKind]:
     }
 
 
-def add(store: Store, index: str, source: Source) -> Changed:
+def add(store: Store, index: str, source: Source, *, serve: bool = True) -> Changed:
     """Adds items, or puts them in the place of those with the same ids, photos and all.
 
+    Without `serve` CURRENT stays, for `follow` to move.
     SourceError for what the index cannot take; StoreError where it is not published or on hold.
     """
     with _writing(store, index):
@@ -98,24 +99,29 @@ def add(store: Store, index: str, source: Source) -> Changed:
                 f"space_id: expected one that {index} serves ({served}), got {source.space_id}"
             )
         new = _fitting(source, manifest)
-        return _change(store, manifest, new, new.item_ids)
+        return _change(store, manifest, new, new.item_ids, serve)
 
 
-def remove(store: Store, index: str, item_ids: Sequence[str]) -> list[Changed]:
-    """Removes items from every space of the index; ids that it does not hold change nothing."""
+def remove(
+    store: Store, index: str, item_ids: Sequence[str], *, serve: bool = True
+) -> list[Changed]:
+    """Removes items from every space of the index; ids that it does not hold change nothing.
+
+    Without `serve` CURRENT stays, for `follow` to move.
+    """
     ids = pa.array(sorted(set(item_ids), key=str.encode), pa.string())
     with _writing(store, index):
-        return [_change(store, manifest, None, ids) for manifest in _manifests(store, index)]
+        return [_change(store, each, None, ids, serve) for each in _manifests(store, index)]
 
 
-def compact(store: Store, index: str, *, threads: int = -1) -> list[Published]:
+def compact(store: Store, index: str, *, threads: int = -1, serve: bool = True) -> list[Published]:
     """Rebuilds each space that has a delta or dead items, from the stored vectors.
 
-    threads: 1 for the same bytes each time.
+    threads: 1 for the same bytes each time. Without `serve` CURRENT stays, for `follow` to move.
     """
     with _writing(store, index):
         return [
-            _rebuild(store, manifest, threads)
+            _rebuild(store, manifest, threads, serve)
             for manifest in _manifests(store, index)
             if manifest.delta or manifest.dead
         ]
@@ -162,7 +168,7 @@ def _fitting(source: Source, manifest: Manifest) -> SortedRows:
 
 
 def _change(
-    store: Store, manifest: Manifest, new: SortedRows | None, replaced: pa.Array
+    store: Store, manifest: Manifest, new: SortedRows | None, replaced: pa.Array, serve: bool
 ) -> Changed:
     """One generation more: `new` items beside the others, `replaced` ids not as they were."""
     generation = Generation.open(manifest, "", store.root / "blobs")
@@ -188,9 +194,8 @@ def _change(
             delta = _delta(base, dead, [*kept, *([new] if new else [])], folder)
         draft = _draft(manifest, base, dead, delta, folder)
         put_blobs(store, draft, folder)
-        return replace(
-            found, published=write_generation(store, manifest.index, draft, onto=manifest)
-        )
+        published = write_generation(store, manifest.index, draft, onto=manifest, serve=serve)
+    return replace(found, published=published)
 
 
 def _dead(generation: Generation, base: MappedSegment, replaced: pa.Array) -> Mask:
@@ -269,7 +274,7 @@ def _delta(
     return write_segment(rows, golden, choice, folder)
 
 
-def _rebuild(store: Store, manifest: Manifest, threads: int) -> Published:
+def _rebuild(store: Store, manifest: Manifest, threads: int, serve: bool) -> Published:
     """What is there, built anew as one segment by the base's engine."""
     base = manifest.base
     options = BuildOptions(
@@ -282,7 +287,7 @@ def _rebuild(store: Store, manifest: Manifest, threads: int) -> Published:
     with _folder(store) as folder:
         draft = write_draft(rows, manifest.space_id, folder, options)
         put_blobs(store, draft, folder)
-        return write_generation(store, manifest.index, draft, onto=manifest)
+        return write_generation(store, manifest.index, draft, onto=manifest, serve=serve)
 
 
 @contextmanager

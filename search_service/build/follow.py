@@ -1,4 +1,4 @@
-"""A publish that proves itself: tried dark by one replica, moved to, followed, watched.
+"""A generation that proves itself: tried dark by one replica, moved to, followed, watched.
 
 When a replica refuses it or ails of it, CURRENT goes back to what it was. Each ending has a word.
 """
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import grpc
 from lookalike.search.v1 import admin_pb2 as pb
@@ -19,7 +18,6 @@ from search_service.build.publish import (
     held_by,
     move_back,
     move_to,
-    publish,
 )
 from search_service.manifest import current_key
 from search_service.store import Store
@@ -102,21 +100,20 @@ class Recall:
         return sure and self.mean < other.mean - RECALL_MARGIN
 
 
-def publish_and_follow(
+def follow(
     store: Store,
-    index: str,
-    built: Path,
+    published: Published,
     fleet: Fleet,
     patience: Patience,
     *,
     only: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Publishes what `build` left in a folder, if replicas can live with it.
+    """Moves CURRENT to what was published without (`serve`), if replicas can live with it.
 
     `say` is told how far it is. An OSError of the store leaves CURRENT where it is at that moment.
     """
-    published = publish(store, index, built, only=only, serve=False)
+    index = published.manifest.index
     name = f"{index}: generation {published.manifest.number}"
     say(f"{name} is written")
     if trouble := _try_dark(fleet, published, patience, say):

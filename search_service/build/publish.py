@@ -98,9 +98,11 @@ def write_generation(
     """The manifest, then CURRENT; under both locks, after the blobs.
 
     onto: what the draft was made of. Changed if CURRENT was moved away from it meanwhile: a change
-    of what was rolled back must not bring it back.
+    of what was rolled back must not bring it back. Without `serve` CURRENT stays, for `move_to`.
     """
     manifest = _manifest(store, index, draft)
+    if onto and (manifest.parent is None or manifest.parent.number != onto.number):
+        raise _moved_away(index, onto)
     data = encode(manifest)
     sha256 = digest(data)
     store.put(manifest_key(index, manifest.number, sha256), data)
@@ -304,12 +306,16 @@ def _serve(store: Store, index: str, entry: Entry, *, only: bool, onto: Manifest
     while True:
         before = store.read_or_none(key)
         if onto and onto.number not in {each.generation for each in _entries(before, key)}:
-            raise Changed(f"{index}: expected CURRENT at {onto.number}, got it moved: try again")
+            raise _moved_away(index, onto)
         try:
             store.replace(key, _moved(before, key, entry, only=only), before)
         except Changed:
             continue  # a rollback moved it in between: look again
         return
+
+
+def _moved_away(index: str, onto: Manifest) -> Changed:
+    return Changed(f"{index}: expected CURRENT at {onto.number}, got it moved: try again")
 
 
 def _entries(current: bytes | None, key: str) -> tuple[Entry, ...]:

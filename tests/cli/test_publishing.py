@@ -92,6 +92,27 @@ def test_from_a_watched_publish_to_a_pin_and_back(publish, folder, replica):
     assert [each["current"] for each in told["generations"]] == [True, False, False, False]
 
 
+def test_changes_of_an_index_stay_if_the_replica_can_live_with_them(publish, folder, replica):
+    at = ("dresses", "--store", folder / "store", *replica, "--watch", 0)
+    assert publish().exit_code == 0
+
+    added = run("index", "add", at[0], folder / "vectors", *at[1:])
+    removed = json.loads(run("index", "remove", at[0], "i3", *at[1:], "--json").stdout)
+    nothing = run("index", "remove", at[0], "nobody", *at[1:])
+    compacted = run("index", "compact", *at)
+    refused = run("index", "remove", *at[:3], "i4", "--replica", "127.0.0.1:1")
+
+    assert (added.exit_code, "10 items changed" in added.output) == (0, True)
+    assert "is served by 1 of 1 replicas, watched for 0 s" in added.output
+    (change,) = removed["changes"]
+    assert (change["removed"], change["ending"], change["fate"]) == (1, "served", "moved")
+    assert (nothing.exit_code, "nothing changes" in nothing.output) == (0, True)
+    assert (compacted.exit_code, "is served by 1 of 1 replicas" in compacted.output) == (0, True)
+    assert refused.exit_code == 1
+    assert "expected a replica to try it, got none" in refused.output
+    assert "CURRENT stays" in refused.output
+
+
 def test_a_replica_that_refuses_or_is_away_costs_the_exit_code(folder, replica):
     nobody = ("--replica", "127.0.0.1:1")
     done = run("index", "unpin", "dresses", *nobody)

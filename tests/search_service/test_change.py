@@ -236,6 +236,22 @@ def test_an_emptied_delta_goes_and_the_last_item_stays(store, publish_anew):
     assert served(store).manifest.items == 3  # all of the base is dead
 
 
+@pytest.mark.parametrize("serve", [True, False])
+def test_a_change_of_what_is_rolled_back_meanwhile_is_not_written(store, publish_anew, serve):
+    class Racing(Store):
+        def put_blob(self, path):
+            roll_back(store, "dresses", to=1)
+            return super().put_blob(path)
+
+    publish_anew(store, many(5))
+    publish_anew(store, many(6))
+
+    with pytest.raises(StoreError, match="expected CURRENT at 2, got it moved: try again"):
+        add(Racing(store.root), "dresses", source(many(1, "new")), serve=serve)
+    assert [each.number for each in listing(store, "dresses")] == [2, 1]
+    assert served(store).manifest.number == 1
+
+
 def test_compacting_leaves_one_segment_and_nothing_dead(store, publish_anew):
     publish_anew(store, many(60), engine="annoy", widths=(8,))
     add(store, "dresses", source(many(4, "new")))

@@ -14,7 +14,8 @@ from lookalike_kit.server import Registration, Server, ServerConfig
 from search_service.admin_servicer import IndexAdminServicer
 from search_service.build import hold, publish, release, roll_back
 from search_service.build.fleet import Fleet, resolved
-from search_service.build.follow import Ending, Fate, Patience, Recall, publish_and_follow
+from search_service.build.follow import Ending, Fate, Patience, Recall
+from search_service.build.follow import follow as follow_published
 from search_service.build.publish import read_current
 from search_service.cache import Cache
 from search_service.catalog import Catalog
@@ -99,7 +100,8 @@ def follow(store, fleet, builds):
     """follow(…): one more generation; told(words) is called with what is said."""
 
     def follow(patience=PATIENT, told=lambda words: None, built=builds[0], fleet=fleet):
-        return publish_and_follow(store, "dresses", built, fleet, patience, say=told)
+        published = publish(store, "dresses", built, serve=False)
+        return follow_published(store, published, fleet, patience, say=told)
 
     return follow
 
