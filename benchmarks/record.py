@@ -8,10 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.stolen import Clock
-
 RESULTS = Path(__file__).parent / "results"
-_BEGUN = Clock.now()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -37,7 +34,6 @@ def record(
         "benchmark": name,
         **figures,
         "machine": _machine(),
-        "stolen_percent": round(_BEGUN.stolen_percent(), 2),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "versions": {each: version(each) for each in packages},
     }

@@ -36,14 +36,13 @@ class Photo:
 
 
 Squares = list[Pixels] | ServiceError
-_Left = tuple[int, Photo, ImageHeader]  # which of its call's it is
 
 
 class Reader:
     """Decodes `at_once` images at a time, and one large one beside them, on threads of its own.
 
     More than cores would only take memory. Calls go by turns, an image each, online before bulk; a
-    call that is alone has all threads.
+    call that is alone has all threads, but for large ones.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Reader:
         self._at_once = at_once
         self._observe_seconds = observe_seconds
         self._lock = threading.Lock()
-        self._waiting = {False: _Waiting(), True: _Waiting()}  # by whether they are bulk
+        self._readings: dict[bool, set[_Reading]] = {False: set(), True: set()}  # by bulk or not
         self._mean_seconds = 0.0
         self._turns = Turns("decode", at_once)
         self._large_turns = Turns("decode", 1)
@@ -68,9 +67,11 @@ class Reader:
 
         0 where none is before it: it tries, however slow the last ones were.
         """
-        before = [self._waiting[False], *([self._waiting[True]] if bulk else [])]
-        # Of each call before it, as many go first as it has itself.
-        ahead = sum(min(each.photos, each.calls * photos) for each in before)
+        with self._lock:
+            # Of each call of its kind as many go first as it has itself; online all before bulk.
+            ahead = sum(min(each.waiting, photos) for each in self._readings[bulk])
+            if bulk:
+                ahead += sum(each.waiting for each in self._readings[False])
         rounds = max(1.0, (ahead + photos) / self._at_once)
         return rounds * self._mean_seconds if ahead else 0.0
 
@@ -87,13 +88,17 @@ class Reader:
             except ServiceError as error:  # bombs never wait for their turn
                 reading.squares.append(_bare(error))
             else:
-                reading.left.append((len(reading.squares), photo, header))
+                reading.unread.append((len(reading.squares), photo, header))
                 reading.squares.append([])
-        self._count(reading)
-        if reading.left:
-            self._put(reading, reading.left[0])
-        else:
+        if not reading.unread:
             reading.future.set_result(reading.squares)
+            return reading.future
+        with self._lock:
+            self._readings[bulk].add(reading)
+        try:
+            self._put(reading)
+        except ShuttingDown as error:
+            self._fail(reading, error)
         return reading.future
 
     def stop(self) -> None:
@@ -101,47 +106,45 @@ class Reader:
         self._turns.stop()
         self._large_turns.stop()
 
-    def _put(self, reading: _Reading, following: _Left) -> None:
-        """In line for the photo that follows; it stands there once at most."""
-        _, photo, header = following
+    def _put(self, reading: _Reading) -> None:
+        """In line for its next photo, if it has one; it stands there once at most."""
+        with self._lock:
+            if not reading.unread:
+                return
+            _, photo, header = reading.unread[0]
         turns = self._large_turns if _is_large(photo, header) else self._turns
-        try:
-            turns.put(calls.carried(lambda: self._take_turn(reading)), reading.bulk)
-        except ShuttingDown as error:
-            self._end(reading, error)
+        turns.put(calls.carried(lambda: self._take_turn(reading)), reading.bulk)
 
     def _take_turn(self, reading: _Reading) -> None:
         with self._lock:
-            if not reading.left:  # it has failed meanwhile
+            if not reading.unread:  # it has failed meanwhile
                 return
-            at, photo, header = reading.left.popleft()
+            at, photo, header = reading.unread.popleft()
             reading.running += 1
-            following = reading.left[0] if reading.left else None
-        if following:  # in line before this one is read: a thread that is free need not wait
-            self._put(reading, following)
         try:
+            self._put(reading)  # first: a thread that is free need not wait for this photo
             calls.check_caller()
             reading.squares[at] = self._read_one(photo, header)
         except Exception as error:  # noqa: BLE001 - the call's own thread raises it
-            self._end(reading, error)
-        finally:
-            self._leave(reading)
+            self._fail(reading, error)
+        self._done_with_one(reading)
 
-    def _leave(self, reading: _Reading) -> None:
-        """The last one to be read has the whole answered."""
+    def _done_with_one(self, reading: _Reading) -> None:
+        """The last one has the whole answered."""
         with self._lock:
             reading.running -= 1
-            is_last = not (reading.left or reading.running or reading.has_failed)
-        self._count(reading)
+            is_last = not (reading.waiting or reading.has_failed)
+            if is_last:
+                self._readings[reading.bulk].discard(reading)
         if is_last:
             reading.future.set_result(reading.squares)
 
-    def _end(self, reading: _Reading, error: Exception) -> None:
+    def _fail(self, reading: _Reading, error: Exception) -> None:
         """Nothing more of it is begun."""
         with self._lock:
             is_first, reading.has_failed = not reading.has_failed, True
-            reading.left.clear()
-        self._count(reading)
+            reading.unread.clear()
+            self._readings[reading.bulk].discard(reading)
         if is_first:
             reading.future.set_exception(error)
 
@@ -160,33 +163,23 @@ class Reader:
         self._observe_seconds(seconds)
         return squares
 
-    def _count(self, reading: _Reading) -> None:
-        with self._lock:
-            waiting, photos = self._waiting[reading.bulk], len(reading.left) + reading.running
-            waiting.photos += photos - reading.counted
-            waiting.calls += bool(photos) - bool(reading.counted)
-            reading.counted = photos
-
-
-@dataclass
-class _Waiting:
-    """Photos that are not read yet, and the calls that they are of."""
-
-    photos: int = 0
-    calls: int = 0
-
 
 class _Reading:
     """One call's photos: what became of each, and those that are still to be read."""
 
     def __init__(self, bulk: bool) -> None:
         self.bulk = bulk
-        self.counted = 0  # of its photos, as waiting
+        self.squares: list[Squares] = []
+        # Each with its place among them.
+        self.unread: deque[tuple[int, Photo, ImageHeader]] = deque()
         self.running = 0
         self.has_failed = False
-        self.squares: list[Squares] = []
-        self.left: deque[_Left] = deque()
         self.future: Future[list[Squares]] = Future()
+
+    @property
+    def waiting(self) -> int:
+        """How many are not read yet."""
+        return len(self.unread) + self.running
 
 
 def _bare(error: ServiceError) -> ServiceError:

@@ -90,21 +90,21 @@ class Server:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
         self._registry.register(MemoryGauges())
-        ports.admin.start()
         self._addresses = Addresses(address, admin_address, self._metrics.address, probe_address)
+        ports.admin.start()
         return self._addresses
 
     def set_ready(self, ready: bool) -> None:
         """What health says from now on, for every service; nothing once the server is stopping."""
-        is_first = ready and not (self._announced or self._stopped)
-        if is_first:
+        begins = ready and not (self._announced or self._stopped)
+        if begins:
             self._ports.calls.start()
+            self._announced = True
         self._ready = ready
         status = health_pb2.HealthCheckResponse
         for name in self._healthy_names:
             self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
-        if is_first and self._addresses is not None:
-            self._announced = True
+        if begins and self._addresses:
             log.info("serving", name=self._name, **asdict(self._addresses))
 
     @property
@@ -133,13 +133,14 @@ class Server:
     def stop(self, drain_seconds: float | None = None) -> None:
         """NOT_SERVING at once; serves on for the drain, then closes.
 
-        The drain is the configured one unless given. Running calls then have grace_seconds to
-        finish; new ones are refused meanwhile.
+        The drain is the configured one unless given, and none where no call was ever taken. Running
+        calls then have grace_seconds to finish; new ones are refused meanwhile.
         """
         if self._stopped:
             return
         self._stopped = True
         drain = self._config.drain_seconds if drain_seconds is None else drain_seconds
+        drain = drain if self._announced else 0.0
         self._health.enter_graceful_shutdown()
         log.info(
             "stopping",

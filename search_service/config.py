@@ -28,7 +28,9 @@ class SearchConfig(ServerConfig):
     )
     indexes: tuple[str, ...] = setting((), doc="The indexes to serve; empty: all in the store.")
     required: tuple[str, ...] = setting(
-        (), doc="The indexes without which the replica is not ready; no other index gates it."
+        (),
+        doc="The indexes without which the replica is not ready, and takes no calls; no other "
+        "index gates it.",
     )
     max_mapped_bytes: int | None = setting(
         None,
@@ -64,7 +66,7 @@ class SearchConfig(ServerConfig):
         minimum=0.01,
         maximum=1,
         doc="The most that copying and checking a new generation may take beside calls, in cores; "
-        "until the replica is ready, at full speed.",
+        "at full speed until the replica is ready and serves something.",
     )
     poll_seconds: float = setting(
         1.0, minimum=0.05, maximum=3600, doc="How often CURRENT is looked at."

@@ -46,9 +46,14 @@ def serve(config: SearchConfig) -> None:
         """Ready once every required index is served; a later refusal never takes that back."""
         is_enough = bool(required) or looked_everywhere
         if not ready.is_set() and is_enough and catalog.serving.generations.keys() >= required:
+            server.set_ready(True)
             ready.set()
             metrics.ready.set(1)
-            server.set_ready(True)
+
+    def share() -> float:
+        """A replica that answers nobody holds up nobody."""
+        answers = ready.is_set() and catalog.serving.generations
+        return config.intake_cpu_share if answers else 1.0
 
     loader = Loader(
         Store(config.store),
@@ -59,8 +64,7 @@ def serve(config: SearchConfig) -> None:
         required=config.required,
         on_look=admit,
         max_mapped_bytes=config.max_mapped_bytes,
-        # A replica that nobody calls holds up nobody.
-        intake_cpu_share=lambda: config.intake_cpu_share if ready.is_set() else 1.0,
+        intake_cpu_share=share,
         jitter_seconds=config.jitter_seconds,
     )
     registry.register(Following(loader, cache))

@@ -1,7 +1,7 @@
 """`lookalike index add | remove | compact`: an index changed without a build of the whole."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -56,7 +56,7 @@ def add_command(
     begun = time.monotonic()
     source = read_source(vectors, types_of(opened, name))
     changed = add(opened, name, source, serve=followers is None)
-    _end(opened, name, [changed], time.monotonic() - begun, followers, as_json)
+    _finish(opened, name, [changed], time.monotonic() - begun, followers, as_json)
 
 
 @click.command("remove")
@@ -85,7 +85,8 @@ def remove_command(
     lookalike index remove dresses item-17 item-18 --store store/
     sold-out | lookalike index remove dresses --ids - --store store/
 
-    Ids that the index does not hold change nothing.
+    Ids that the index does not hold change nothing. With --replica or --replicas the change stays
+    only if they can live with it, as a publish does.
     """
     wanted = [*item_ids, *(line for line in map(_line, ids or ()) if line)]
     if not wanted:
@@ -93,7 +94,7 @@ def remove_command(
     begun = time.monotonic()
     opened = Store(store)
     changed = remove(opened, name, wanted, serve=followers is None)
-    _end(opened, name, changed, time.monotonic() - begun, followers, as_json)
+    _finish(opened, name, changed, time.monotonic() - begun, followers, as_json)
 
 
 @click.command("compact")
@@ -124,14 +125,12 @@ def compact_command(
             click.echo(f"{name}: {made}, one segment, in {seconds:.1f} s")
         if not published:
             click.echo(f"{name}: nothing to compact, no delta and nothing dead")
-    outcomes = followers.follow(opened, published) if followers else []
+    outcomes = _follow(opened, published, followers, as_json)
     if as_json:
         numbers = [each.manifest.number for each in published]
         said = {"index": name, "generations": numbers, "seconds": round(seconds, 2)}
         ended = {"outcomes": [outcome_json(each) for each in outcomes]} if followers else {}
         print_json({**said, **ended})
-    else:
-        _say_outcomes(outcomes)
     fail_unless_served(outcomes)
 
 
@@ -139,7 +138,7 @@ def _line(text: str) -> str:
     return text.rstrip("\r\n")
 
 
-def _end(
+def _finish(
     store: Store,
     name: str,
     changes: list[Changed],
@@ -151,12 +150,10 @@ def _end(
     if not as_json:
         _say(name, changes, seconds, followers)
     published = [each.published for each in changes if each.published]
-    outcomes = followers.follow(store, published) if followers else []
+    outcomes = _follow(store, published, followers, as_json)
     if as_json:
         ends = {each.published.manifest.number: outcome_json(each) for each in outcomes}
         print_json({"index": name, "changes": [_json(each, ends) for each in changes]})
-    else:
-        _say_outcomes(outcomes)
     fail_unless_served(outcomes)
 
 
@@ -175,9 +172,16 @@ def _say(name: str, changes: list[Changed], seconds: float, followers: Followers
             click.echo(f"{share:.0%} of the base changed: `lookalike index compact {name}` is due")
 
 
-def _say_outcomes(outcomes: list[Outcome]) -> None:
-    for each in outcomes:
-        click.echo(each.message)
+def _follow(
+    store: Store, published: Sequence[Published], followers: Followers | None, as_json: bool
+) -> list[Outcome]:
+    """Says each as it ends: what is said of one space stays said if the next one breaks off."""
+    outcomes = []
+    for outcome in followers.follow(store, published) if followers else ():
+        outcomes.append(outcome)
+        if not as_json:
+            click.echo(outcome.message)
+    return outcomes
 
 
 def _items(count: int) -> str:

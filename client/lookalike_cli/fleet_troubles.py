@@ -42,16 +42,20 @@ def _unreachable(lines: Sequence[Line]) -> Iterator[str]:
 def _not_ready(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         if line.service == "search" and line.state.reachable and not line.state.ready:
-            missing = ", ".join(_missing(line))
-            awaited = f": it does not serve {missing} yet" if missing else ""
-            yield f"search {line.address}: not ready, so that no caller is sent there{awaited}"
+            yield f"search {line.address}: not ready, so that no caller is sent there: {_why(line)}"
+
+
+def _why(line: Line) -> str:
+    missing = ", ".join(_missing(line))
+    return f"it does not serve {missing} yet" if missing else "it has not read its store yet"
 
 
 def _missing(line: Line) -> Iterator[str]:
     """What LOOKALIKE_SEARCH_REQUIRED names and the replica does not serve."""
     stored = {each.index for each in line.state.stored}
     for index in line.state.missing:
-        yield index if index in stored else f"{index} (not in the store)"
+        # A replica that sees nothing in its store may not see the store.
+        yield f"{index} (not in the store)" if stored and index not in stored else index
 
 
 def _spaces(lines: Sequence[Line]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What verbs share whose generation replicas have to live with: the options, and how it ended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, TypeVar, cast
@@ -23,19 +23,33 @@ class Followers:
 
     def follow(
         self, store: Store, published: Sequence[Published], *, only: bool = False
-    ) -> list[Outcome]:
-        """How each of them ended, one after the other. How far it is, is said on stderr."""
+    ) -> Iterator[Outcome]:
+        """How each of them ended, one after the other, up to the first that does not stay.
+
+        How far it is, is said on stderr.
+        """
         say = partial(click.echo, err=True)
         with self.fleet:
-            return [
-                follow(store, each, self.fleet, self.patience, only=only, say=say)
-                for each in published
-            ]
+            for number, each in enumerate(published, 1):
+                outcome = follow(store, each, self.fleet, self.patience, only=only, say=say)
+                yield outcome
+                if outcome.ending is not Ending.SERVED:
+                    for other in published[number:]:
+                        manifest = other.manifest
+                        say(f"{manifest.index}: generation {manifest.number} is not tried any more")
+                    return
+
+
+def fail_unless_served(outcomes: Sequence[Outcome]) -> None:
+    """The exit code is 0 only where everything stays."""
+    if any(each.ending is not Ending.SERVED for each in outcomes):
+        raise click.exceptions.Exit(1)
 
 
 def outcome_json(outcome: Outcome) -> dict[str, object]:
     """How a generation ended that replicas had to live with."""
     return {
+        "generation": outcome.published.manifest.number,
         "current": outcome.fate is Fate.MOVED,
         "ending": outcome.ending,
         "fate": outcome.fate,
@@ -98,9 +112,3 @@ def _followers(
             f"--wait: expected at most the {len(set(replica))} named, got {wait}"
         )
     return Followers(fleet, patience) if fleet else None
-
-
-def fail_unless_served(outcomes: Sequence[Outcome]) -> None:
-    """The exit code is 0 only where everything stays."""
-    if any(each.ending is not Ending.SERVED for each in outcomes):
-        raise click.exceptions.Exit(1)

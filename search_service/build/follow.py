@@ -109,7 +109,7 @@ def follow(
     only: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Moves CURRENT to what was published without (`serve`), if replicas can live with it.
+    """Moves CURRENT to what was written without being served, if replicas can live with it.
 
     `say` is told how far it is. An OSError of the store leaves CURRENT where it is at that moment.
     """

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from lookalike_cli.fleet_troubles import troubles
 from lookalike_cli.replicas import Pin, Refused, Serving, State, Stored
 from lookalike_cli.status_line import Line, Load
@@ -43,6 +44,17 @@ def test_a_search_replica_that_is_not_ready_says_what_it_waits_for():
         "search s:2: not ready, so that no caller is sent there: it does not serve "
         "coats (not in the store), dresses yet"
     )
+
+
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [(["dresses"], "it does not serve dresses yet"), ([], "it has not read its store yet")],
+)
+def test_a_replica_that_sees_nothing_in_its_store_does_not_say_what_is_there(missing, why):
+    waiting = Line("search", "s:2", State(reachable=True, missing=missing), None, None)
+
+    [said] = troubles([waiting])
+    assert said.endswith(f"no caller is sent there: {why}")
 
 
 def test_replicas_that_differ_are_counted_and_a_pinned_one_does_not_differ():

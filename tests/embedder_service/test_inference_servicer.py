@@ -236,7 +236,7 @@ def test_the_metadata_says_what_to_send_and_what_comes(served):
     ]
 
 
-def test_it_is_live_at_once_and_ready_as_health_says(served):
+def test_it_is_live_as_long_as_it_answers_and_ready_as_health_says(served):
     def said() -> tuple[bool, bool, bool]:
         return (
             served.inference.ServerLive(pb.ServerLiveRequest()).live,

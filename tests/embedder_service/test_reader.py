@@ -172,6 +172,22 @@ def test_online_is_read_before_bulk_and_does_not_wait_for_it(picture, encode, re
     assert online_waits == 0.0 < bulk_waits
 
 
+def test_of_a_call_before_it_as_many_photos_count_as_it_has_itself_and_online_all(
+    picture, encode, readers
+):
+    inside, leave, reader = held(readers)
+    photo = Photo(encode(picture, "PNG"))
+    readings = [reader.read([photo] * 9)]
+    assert inside.wait(20)
+    readings += [reader.read([photo]), reader.read([photo] * 4, bulk=True)]
+    online, bulk = (reader.seconds_until_read(2, bulk=each) for each in (False, True))
+    leave.set()
+    for reading in readings:
+        reading.result(20)
+
+    assert bulk / online == pytest.approx((9 + 1 + 2 + 2) / (2 + 1 + 2))
+
+
 def test_a_thread_outlives_memory_that_ran_out(picture, encode, readers):
     errors = [MemoryError()]
 
