@@ -91,7 +91,8 @@ def resting(cpu_share: float) -> Iterator[None]:
 
     def rest(_signal: int, _frame: object) -> None:
         nonlocal rested_at
-        worked = time.process_time() - rested_at
+        # Another signal may come within these lines, and rest as well: then nothing is left to do.
+        worked = max(0.0, time.process_time() - rested_at)
         time.sleep(worked / cpu_share - worked)
         rested_at = time.process_time()
 

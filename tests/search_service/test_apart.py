@@ -32,3 +32,25 @@ print((time.process_time() - worked) / (time.monotonic() - begun))
     )
 
     assert float(child.stdout) <= 0.3  # the last bit is not rested from
+
+
+def test_a_signal_within_a_rest_ends_nothing():
+    program = """
+import signal, time
+from search_service.apart import resting
+
+process_time, calls = time.process_time, []
+
+def interrupted():
+    now = process_time()
+    calls.append(now)
+    if len(calls) == 2:  # the first rest has just looked at the clock
+        signal.raise_signal(signal.SIGPROF)
+    return now
+
+time.process_time = interrupted
+with resting(0.5):
+    while len(calls) < 6:
+        pass
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
