@@ -54,7 +54,7 @@ $(BENCH_VENV)/.installed: requirements/bench.txt | $(SETUP)
 	@VIRTUAL_ENV=$(BENCH_VENV) $(UV) pip sync --quiet --require-hashes requirements/bench.txt
 	@touch $@
 
-bench-swap: $(SETUP) ## 300 swaps of full-size generations under load (SWAPS=N for fewer): about an hour
+bench-swap: $(SETUP) ## 300 swaps of full-size generations under load (SWAPS=N for fewer): about 80 minutes
 	@$(BIN)/python -m benchmarks.swap $(if $(SWAPS),--swaps $(SWAPS))
 
 bench-embed: $(SETUP) $(LITSERVE_VENV)/.installed ## the embedder's figures on this machine's device, beside LitServe: about 25 minutes on two cores

@@ -118,7 +118,9 @@ def serve(config: SearchConfig) -> None:
 
 def _check(config: SearchConfig) -> None:
     problems = []
-    if not config.store.is_dir():
+    # A replica that has served starts again without its store, on what its cache holds.
+    has_served = (config.cache / "current").is_dir()
+    if not config.store.is_dir() and not has_served:
         problems.append(f"{PREFIX}STORE: expected a folder, got {str(config.store)!r}")
     if (config.cache / "blobs").resolve() == (config.store / "blobs").resolve():
         problems.append(f"{PREFIX}CACHE: expected another folder than the store, got the same")

@@ -43,7 +43,8 @@ def _run(run: Figures) -> list[str]:
             ((size, each["bare"], each["served"]) for size, each in run["by_batch"].items()),
         ),
         "",
-        "What an image costs the server beside decoding it, and its callers, us of CPU:",
+        "What an image costs the server, and its callers, us of CPU; LitServe's with decoding, the",
+        "others' beside it:",
         "",
         *_table(
             ("", "server", "caller"),

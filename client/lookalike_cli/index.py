@@ -45,7 +45,7 @@ def command() -> None:
     lookalike index rollback dresses --store store/
 
     A publish writes a new generation and moves CURRENT to it; running replicas follow within their
-    poll interval. Nothing that is served is ever written again. With --wait it is tried by a
+    poll interval. Nothing that is served is ever written again. With --replica it is tried by a
     replica first, and CURRENT goes back where replicas refuse it or ail of it.
     """
 

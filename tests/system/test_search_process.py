@@ -273,6 +273,17 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
+def test_a_replica_that_has_served_starts_again_although_its_store_is_gone(start, store, builds):
+    publish(store, "dresses", builds[0])
+    start(required="dresses").running.kill()
+    store.root.rename(store.root.with_name("away"))
+
+    replica = start(required="dresses")
+
+    assert replica.search(vectors_of(0)[0]).answered.generation == 1
+    assert total(scrape(replica.running.metrics_address), "lookalike_search_store_errors_total") > 0
+
+
 def test_a_required_index_gates_readiness_and_a_low_priority_stops_nothing(store, builds, tmp_path):
     admin, metrics = free_address(), free_address()
     settings = {
