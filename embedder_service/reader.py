@@ -133,20 +133,24 @@ class Reader:
         """The last one has the whole answered."""
         with self._lock:
             reading.running -= 1
-            is_last = not (reading.waiting or reading.has_failed)
-            if is_last:
-                self._readings[reading.bulk].discard(reading)
-        if is_last:
+            is_whole = not reading.waiting and self._close(reading)
+        if is_whole:
             reading.future.set_result(reading.squares)
 
     def _fail(self, reading: _Reading, error: Exception) -> None:
         """Nothing more of it is begun."""
         with self._lock:
-            is_first, reading.has_failed = not reading.has_failed, True
             reading.unread.clear()
-            self._readings[reading.bulk].discard(reading)
+            is_first = self._close(reading)
         if is_first:
             reading.future.set_exception(error)
+
+    def _close(self, reading: _Reading) -> bool:
+        """Under the lock: it counts no more. Whether it was open, so that it has no answer yet."""
+        readings = self._readings[reading.bulk]
+        was_open = reading in readings
+        readings.discard(reading)
+        return was_open
 
     def _read_one(self, photo: Photo, header: ImageHeader) -> Squares:
         try:
@@ -173,7 +177,6 @@ class _Reading:
         # Each with its place among them.
         self.unread: deque[tuple[int, Photo, ImageHeader]] = deque()
         self.running = 0
-        self.has_failed = False
         self.future: Future[list[Squares]] = Future()
 
     @property

@@ -59,7 +59,7 @@ class Server:
         self._addresses: Addresses | None = None
         self._metrics: MetricsServer | None = None
         self._ready = False
-        self._announced = False
+        self._takes_calls = False
         self._stopped = False
         # Put from signal handlers: SimpleQueue is reentrant, an Event's lock is not.
         self._stop_asked: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -96,10 +96,10 @@ class Server:
 
     def set_ready(self, ready: bool) -> None:
         """What health says from now on, for every service; nothing once the server is stopping."""
-        begins = ready and not (self._announced or self._stopped)
+        begins = ready and not (self._takes_calls or self._stopped)
         if begins:
             self._ports.calls.start()
-            self._announced = True
+            self._takes_calls = True
         self._ready = ready
         status = health_pb2.HealthCheckResponse
         for name in self._healthy_names:
@@ -140,7 +140,7 @@ class Server:
             return
         self._stopped = True
         drain = self._config.drain_seconds if drain_seconds is None else drain_seconds
-        drain = drain if self._announced else 0.0
+        drain = drain if self._takes_calls else 0.0
         self._health.enter_graceful_shutdown()
         log.info(
             "stopping",

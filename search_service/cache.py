@@ -93,7 +93,7 @@ class Cache:
 
     def indexes(self) -> list[str]:
         """The indexes that were ever served here."""
-        return self._files.names("current")
+        return served_before(self._files.root)
 
     def pins(self) -> tuple[Pin, ...]:
         """What was pinned here and not taken out again."""
@@ -133,6 +133,11 @@ class Cache:
             return False
         with (self.folder / blob.sha256).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == blob.sha256
+
+
+def served_before(root: Path) -> list[str]:
+    """The indexes that a replica with this folder ever served; it is only looked at."""
+    return Store(root).names("current")
 
 
 def _decoded(data: bytes | None, kind: type[Kind]) -> Kind | None:

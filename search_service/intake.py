@@ -142,15 +142,19 @@ class Intake:
         if blobs := self._cache.unverified(manifest):
             named = [f"{blob.sha256}:{blob.bytes}" for blob in blobs]
             folders = str(self._store.root), str(self._cache.folder.parent)
-            seconds = _SECONDS + sum(blob.bytes for blob in blobs) / _PACE
+            seconds = _patience_seconds(sum(blob.bytes for blob in blobs))
             share = self._cpu_share()
             run_apart("fetch", *folders, *named, cpu_share=share, seconds=seconds, passing=True)
             self._cache.trust(blobs)
 
     def _check_files(self, manifest: Manifest, path: Path, known: Sequence[Segment]) -> None:
         files = str(path), str(self._cache.folder), *(digest(encode(each)) for each in known)
-        seconds = _SECONDS + manifest.mapped_bytes / _PACE
+        seconds = _patience_seconds(manifest.mapped_bytes)
         run_apart("check", *files, cpu_share=self._cpu_share(), seconds=seconds)
+
+
+def _patience_seconds(size: int) -> float:
+    return _SECONDS + size / _PACE
 
 
 def _check_engines(manifest: Manifest) -> None:

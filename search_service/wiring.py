@@ -12,7 +12,7 @@ from lookalike_kit.config import ConfigError
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
 from search_service.admin_servicer import IndexAdminServicer
-from search_service.cache import Cache
+from search_service.cache import Cache, served_before
 from search_service.catalog import Catalog
 from search_service.config import PREFIX, SearchConfig
 from search_service.following import Following
@@ -119,8 +119,7 @@ def serve(config: SearchConfig) -> None:
 def _check(config: SearchConfig) -> None:
     problems = []
     # A replica that has served starts again without its store, on what its cache holds.
-    has_served = (config.cache / "current").is_dir()
-    if not config.store.is_dir() and not has_served:
+    if not config.store.is_dir() and not served_before(config.cache):
         problems.append(f"{PREFIX}STORE: expected a folder, got {str(config.store)!r}")
     if (config.cache / "blobs").resolve() == (config.store / "blobs").resolve():
         problems.append(f"{PREFIX}CACHE: expected another folder than the store, got the same")
