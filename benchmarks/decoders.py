@@ -37,7 +37,8 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     figures = measure(seconds)
     is_full_size = seconds >= FULL_SECONDS and len(figures["images_a_second"]) == 7
-    record("decoders", figures, is_full_size=is_full_size)
+    packages = ("pillow", "simplejpeg", "torchvision", "opencv-python-headless", "numpy")
+    record("decoders", figures, is_full_size=is_full_size, packages=packages)
 
 
 def measure(seconds: float) -> dict[str, dict[str, Any]]:

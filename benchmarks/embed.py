@@ -72,7 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "embed_gpu" if on_gpu else "embed",
         figures,
         is_full_size=not given.quick and parts == list(PARTS),
-        packages=("torch", "openvino", "pillow", "grpcio", "numpy"),
+        packages=(
+            "torch",
+            "torchvision",
+            "openvino",
+            "pillow",
+            "simplejpeg",
+            "opencv-python-headless",
+            "grpcio",
+            "numpy",
+        ),
     )
 
 

@@ -82,12 +82,13 @@ def error(backbone: str, crop: int, items: int, epochs: int) -> dict[str, object
 
 
 def engine() -> tuple[str, str]:
-    """The engine and precision to serve with: they are named where `auto` would judge errors.
+    """The precision to serve in, and on a CPU the engine: `auto` would judge errors.
 
     Those of a model that was never trained say nothing (benchmarks/embed_checkpoint.py).
     """
-    fast = not torch.cuda.is_available() and cpu.has_bfloat16(cpu.features())
-    return ("openvino", "bfloat16") if fast else ("auto", "auto")
+    if torch.cuda.is_available():
+        return "auto", "float16"
+    return ("openvino", "bfloat16") if cpu.has_bfloat16(cpu.features()) else ("auto", "auto")
 
 
 def batches(most: int) -> list[int]:

@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -24,7 +24,7 @@ def record(
     figures: Mapping[str, object],
     *,
     is_full_size: bool,
-    packages: Sequence[str] = ("annoy", "numpy"),
+    packages: Sequence[str] = ("annoy", "usearch", "numpy", "grpcio"),
 ) -> None:
     """Prints the last line; keeps it under results/ where it was measured at full size.
 
@@ -35,12 +35,19 @@ def record(
         **figures,
         "machine": _machine(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "versions": {each: version(each) for each in packages},
+        "versions": {each: _version(each) for each in packages},
     }
     if is_full_size:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(line, indent=1) + "\n")
     print(json.dumps(line))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _machine() -> str:

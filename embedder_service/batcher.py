@@ -146,9 +146,10 @@ class Batcher:
             self._changed.notify()
         return places.future
 
-    def _give_back(self, images: int, bulk: bool) -> None:
-        with self._changed:
-            self._lines.reserve(-images, bulk)
+    def _give_back(self, places: Places) -> None:
+        with self._changed:  # a caller may leave at the moment in which they are filled
+            self._lines.reserve(-places.images, places.bulk)
+            places.images = 0
 
     def _refuse_if_ended(self) -> None:
         if self._ended is not None:
@@ -216,13 +217,14 @@ class Batcher:
 class Places:
     """Room in a line for one call's images, as long as its `with` lasts or until they are there.
 
-    `future` is what becomes of them, for who waits before they are there.
+    `future` is what becomes of them, for who waits before they are there; `images`, how many are
+    reserved still.
     """
 
     def __init__(self, batcher: Batcher, images: int, deadline: float | None, bulk: bool) -> None:
         self.future: Future[Embedded] = Future()
         self._batcher = batcher
-        self._images = images
+        self.images = images
         self.deadline = deadline
         self.bulk = bulk
 
@@ -235,8 +237,7 @@ class Places:
 
     def close(self) -> None:
         """Gives the places back."""
-        self._batcher._give_back(self._images, self.bulk)
-        self._images = 0
+        self._batcher._give_back(self)
 
     def __enter__(self) -> Places:
         return self

@@ -33,7 +33,11 @@ class EmbedderConfig(ServerConfig):
         doc="The arithmetic of the model's body; auto: the fastest that is exact enough.",
     )
     max_batch: int = setting(
-        32, minimum=1, maximum=1024, doc="The most images that share a forward pass."
+        32,
+        minimum=1,
+        maximum=1024,
+        doc="The most images that share a forward pass. Calls of one image fill it where THREADS "
+        "is more than twice as many.",
     )
     max_queue_images: int = setting(
         256,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from itertools import islice
 
 import grpc
 from lookalike.v1 import error_reason_pb2 as reasons
@@ -19,8 +20,12 @@ from lookalike_kit.errors import ServiceError
 MAX_SEGMENTS = 1_000
 MAX_CHUNKS = 10_000
 MAX_FILL_BYTES = 64
-# Counted a megabyte at a time, until there are enough to be refused whatever the limit.
-_MANY = 10_000
+# Counted no further: segments from a JPEG's pixels on, scans among them, and frames of a WebP. As
+# many scans, or frames, are refused whatever the limit.
+_MANY = 1_000
+_PIECE = 1 << 16  # searched at once: other threads run in between
+# What ends a scan's pixels: there FF is followed by 0, or by a restart's number.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 # Baseline, extended and progressive; what browsers show. Pillow would try some of the others.
 _FRAMES = (0xC0, 0xC1, 0xC2)
@@ -43,7 +48,7 @@ class BrokenImage(ServiceError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the file promises. `scans` are a JPEG's passes over its pixels, at most that many."""
+    """What the file promises. `scans` are a JPEG's passes over its pixels."""
 
     format: str
     width: int
@@ -89,9 +94,31 @@ def _jpeg(content: bytes) -> ImageHeader:
         position += max(length, 2)
     else:
         raise _broken(f"pixels within {MAX_SEGMENTS} segments", "more segments")
-    # Between here and the end FF DA stands for a scan; elsewhere in pixels it cannot occur.
-    scans = 1 + _count(content, b"\xff\xda", position)
-    return _checked(ImageHeader("JPEG", width, height, scans=scans))
+    return _checked(ImageHeader("JPEG", width, height, scans=_scans(content, position)))
+
+
+def _scans(content: bytes, position: int) -> int:
+    """As a decoder comes to them, from the first one's length on; what is behind the end is none.
+
+    Nor is what a segment between them holds.
+    """
+    scans, marker = 1, 0xDA
+    for _ in range(_MANY):
+        if marker >= 0xC0:  # the others have no length
+            position += max(2, int.from_bytes(content[position : position + 2], "big"))
+        position, marker = _next_marker(content, position)
+        if marker == 0xD9:
+            return scans
+        scans += marker == 0xDA
+    return _MANY
+
+
+def _next_marker(content: bytes, begin: int) -> tuple[int, int]:
+    """Among pixels: where it ends, and the marker. A file that breaks off ends there."""
+    for at in range(begin, len(content), _PIECE):
+        if found := _MARKER.search(content, at, at + _PIECE + 1):
+            return found.end(), content[found.end() - 1]
+    return len(content), 0xD9
 
 
 def _jpeg_frame(content: bytes, position: int, marker: int) -> tuple[int, int]:
@@ -153,19 +180,7 @@ def _webp(content: bytes) -> ImageHeader:
 def _webp_frames(content: bytes, flags: int) -> int:
     if not flags & 0x02:
         return 1
-    return max(1, _count(content, b"ANMF", 0))
-
-
-def _count(content: bytes, mark: bytes, begin: int) -> int:
-    # By re, which is 2.7 times as fast as bytes.count here: 9 us in a file of 27 KB instead of 23.
-    marks = re.compile(re.escape(mark))
-    found = 0
-    for at in range(begin, len(content), 1 << 20):  # other threads run in between
-        for _ in marks.finditer(content, at, at + (1 << 20) + len(mark) - 1):
-            found += 1
-            if found > _MANY:
-                return found
-    return found
+    return max(1, len(list(islice(re.finditer(b"ANMF", content), _MANY))))
 
 
 def _checked(header: ImageHeader) -> ImageHeader:

@@ -39,6 +39,12 @@ class EmbedderMetrics:
             _SECONDS,
             ["priority"],
         )
+        turn = self._histogram(
+            "decode_wait_seconds",
+            "Wait for a turn to be decoded, from when an image is the next of its call.",
+            _SECONDS,
+            ["priority"],
+        )
         self._forward = self._histogram("forward_seconds", "One forward pass.", _SECONDS)
         self._batch = self._histogram("batch_images", "Images that shared a pass.", _IMAGES)
         self._trouble = Counter(
@@ -55,6 +61,11 @@ class EmbedderMetrics:
         self._ok = self._images.labels("ok")
         self._call = [call.labels(_priority(bulk)) for bulk in (False, True)]
         self._queue = [queue.labels(_priority(bulk)) for bulk in (False, True)]
+        self._turn = [turn.labels(_priority(bulk)) for bulk in (False, True)]
+
+    def waited_to_decode(self, bulk: bool, seconds: float) -> None:
+        """One image has its turn."""
+        self._turn[bulk].observe(seconds)
 
     def decoded(self, seconds: float) -> None:
         """One image was decoded."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 from embedder_service import images
 from embedder_service.image_header import ImageHeader
@@ -38,6 +39,16 @@ class Photo:
 Squares = list[Pixels] | ServiceError
 
 
+class Observer(Protocol):
+    """Who is told of every image, on the thread that decodes it."""
+
+    def waited_to_decode(self, bulk: bool, seconds: float) -> None:
+        """Its turn has come so long after it was the next of its call."""
+
+    def decoded(self, seconds: float) -> None:
+        """It was decoded in so many seconds."""
+
+
 class Reader:
     """Decodes `at_once` images at a time, and one large one beside them, on threads of its own.
 
@@ -50,12 +61,12 @@ class Reader:
         preprocessing: Preprocessing,
         limits: Limits,
         at_once: int,
-        observe_seconds: Callable[[float], None],
+        observer: Observer,
     ) -> None:
         self._preprocessing = preprocessing
         self._limits = limits
         self._at_once = at_once
-        self._observe_seconds = observe_seconds
+        self._observer = observer
         self._lock = threading.Lock()
         self._readings: dict[bool, set[_Reading]] = {False: set(), True: set()}  # by bulk or not
         self._mean_seconds = 0.0
@@ -112,6 +123,7 @@ class Reader:
             if not reading.unread:
                 return
             _, photo, header = reading.unread[0]
+            reading.put_at = time.perf_counter()
         turns = self._large_turns if _is_large(photo, header) else self._turns
         turns.put(calls.carried(lambda: self._take_turn(reading)), reading.bulk)
 
@@ -121,7 +133,9 @@ class Reader:
                 return
             at, photo, header = reading.unread.popleft()
             reading.running += 1
+            waited = time.perf_counter() - reading.put_at
         try:
+            self._observer.waited_to_decode(reading.bulk, waited)
             self._put(reading)  # first: a thread that is free need not wait for this photo
             calls.check_caller()
             reading.squares[at] = self._read_one(photo, header)
@@ -164,7 +178,7 @@ class Reader:
         seconds = time.perf_counter() - began
         with self._lock:
             self._mean_seconds += _WEIGHT * (seconds - self._mean_seconds)
-        self._observe_seconds(seconds)
+        self._observer.decoded(seconds)
         return squares
 
 
@@ -177,6 +191,7 @@ class _Reading:
         # Each with its place among them.
         self.unread: deque[tuple[int, Photo, ImageHeader]] = deque()
         self.running = 0
+        self.put_at = 0.0  # in line for the next one
         self.future: Future[list[Squares]] = Future()
 
     @property

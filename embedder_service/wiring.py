@@ -63,7 +63,7 @@ class Embedder:
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         decoding = config.decode_threads or cpu.cores()
-        self.reader = Reader(model.preprocessing, limits, decoding, metrics.decoded)
+        self.reader = Reader(model.preprocessing, limits, decoding, metrics)
         budget = ByteBudget(config.max_held_bytes)
         pipeline = Pipeline(self.reader, self.batcher, budget, metrics)
         embedder = EmbedderServicer(pipeline, model.info)

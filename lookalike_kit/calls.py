@@ -7,7 +7,8 @@ but where they do its work for it (`carried`).
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 Facts = Mapping[str, Any]
@@ -63,6 +64,22 @@ def check_caller() -> None:
         from lookalike_kit.errors import CallerGone
 
         raise CallerGone("the caller is gone")
+
+
+def awaited() -> Callable[[], bool]:
+    """Whether anybody waits for the current call: to ask on another thread, too."""
+    return _current.is_awaited
+
+
+@contextmanager
+def awaited_by(any_of: Sequence[Callable[[], bool]]) -> Iterator[None]:
+    """Within it the current call's work is several calls', as long as one of them is awaited."""
+    before = _current.is_awaited
+    _current.is_awaited = lambda: any(is_awaited() for is_awaited in any_of)
+    try:
+        yield
+    finally:
+        _current.is_awaited = before
 
 
 def carried(work: Callable[[], None]) -> Callable[[], None]:

@@ -57,8 +57,8 @@ def main() -> None:
         for scene in scenes(builds):
             if scene.name not in ("release", "prune"):  # which write nothing
                 fill_up(scene, builds, folder, tally)
-        _fill_up_a_cache(builds, folder, tally)
-        _read_only(builds, folder, tally)
+        fill_up_a_cache(builds, folder, tally)
+        read_only(builds, folder, tally)
     table("a full disk", ("under", "times", "what became of it"), tally.rows)
     figures = {
         "times_full": sum(times for _, times, _ in tally.rows),
@@ -139,7 +139,7 @@ def _check(store: Store, before: tuple[int, ...], when: str, tally: Tally) -> No
     tally.expect(left == [], f"{when}: expected nothing half-written, got {left}")
 
 
-def _fill_up_a_cache(builds: Builds, folder: Path, tally: Tally) -> None:
+def fill_up_a_cache(builds: Builds, folder: Path, tally: Tally) -> None:
     """The old generation serves while there is no room for the new one, and then the new one."""
     store = Store(folder / "served")
     publish(store, INDEX, builds.first)
@@ -173,7 +173,7 @@ def _too_small(small: Path) -> Iterator[str]:
         yield f"{_of_pages(small, ROOM_BYTES // PAGE)},{_of_files(small, room)}"
 
 
-def _read_only(builds: Builds, folder: Path, tally: Tally) -> None:
+def read_only(builds: Builds, folder: Path, tally: Tally) -> None:
     """A replica needs no more of its store; a publisher says what is wrong."""
     with disk(folder / "read-only") as small:
         store = Store(small / "store")

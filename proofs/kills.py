@@ -34,7 +34,7 @@ from search_service.loader import Loader
 from search_service.metrics import SearchMetrics
 from search_service.store import Store
 
-RANDOM_KILLS = 200
+RANDOM_KILLS = 360  # a sixth of them come too late
 SWAPS = 30
 # A replica starts Python's copying and check of the files, whose start is not the store's business.
 CALLS_OF_A_SWAP = ("openat", "write", "fsync", "rename", "unlink", "mkdir", "flock", "close")
@@ -46,6 +46,7 @@ class Tally:
 
     starts_replicas: bool = True
     kills: Counter[str] = field(default_factory=Counter)
+    at_random: int = 0
     states: dict[str, set[str]] = field(default_factory=dict)
     replicas: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -73,7 +74,7 @@ def main() -> None:
                 options.every, options.random // len(written)
             )
         kill_takings_in(builds, folder, tally, options.every)
-        _kill_replicas(folder, tally, options.swaps)
+        kill_replicas(folder, tally, options.swaps)
     table(
         "kill -9",
         ("of", "kills", "states that readers can tell apart"),
@@ -81,6 +82,7 @@ def main() -> None:
     )
     figures = {
         "kills": tally.kills.total(),
+        "kills_at_random": tally.at_random,
         "replicas_started": tally.replicas,
         "wrong": len(tally.wrong),
         "seconds": round(perf_counter() - begun),
@@ -129,6 +131,7 @@ class Interrupted:
             killed = killed_at(work, place, self._folder / "strace")
         else:
             killed = killed_after(work, place)
+            self._tally.at_random += killed
         self._tally.kills[self._scene.name] += killed
         self._tally.wrong += [
             f"{self._scene.name}, {place}: {each}" for each in self._faults(store)
@@ -204,7 +207,7 @@ def _expect(got: object, wanted: object) -> None:
         raise RuntimeError(f"expected {wanted}, got {got}")
 
 
-def _kill_replicas(folder: Path, tally: Tally, swaps: int) -> None:
+def kill_replicas(folder: Path, tally: Tally, swaps: int) -> None:
     """Whole replicas, killed at random moments of a swap, and started again over their cache."""
     store, home = Store(folder / "killed"), folder / "replica"
     chance = Random(0)
@@ -219,6 +222,7 @@ def _kill_replicas(folder: Path, tally: Tally, swaps: int) -> None:
         with replica(store, home / "cache") as again:
             tally.replicas += 1
             tally.kills["a replica while it swaps"] += 1
+            tally.at_random += 1
             again.refresh()
             served = again.served(INDEX)
             if served != number or len(again.ask(INDEX, by_item(ITEM), k=5).hits) != 5:

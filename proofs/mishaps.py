@@ -51,11 +51,11 @@ def main() -> None:
     begun = perf_counter()
     tally = Tally()
     with workplace() as folder:
-        _write_at_once(folder / "at-once", options.writers, options.writes, tally)
-        _damage_the_store(folder / "store-damage", tally)
+        write_at_once(folder / "at-once", options.writers, options.writes, tally)
+        damage_the_store(folder / "store-damage", tally)
         for name, damage in CACHE_DAMAGE.items():
-            _damage_the_cache(folder / name, name, damage, tally)
-        _hostile_names(folder / "hostile", tally)
+            damage_the_cache(folder / name, name, damage, tally)
+        hostile_names(folder / "hostile", tally)
     table("mishaps", ("what was done", "what became of it"), tally.rows)
     figures = {
         "writes_at_once": options.writers * options.writes,
@@ -69,7 +69,7 @@ def main() -> None:
         raise SystemExit("\n".join(tally.wrong[:20]))
 
 
-def _write_at_once(folder: Path, writers: int, writes: int, tally: Tally) -> None:
+def write_at_once(folder: Path, writers: int, writes: int, tally: Tally) -> None:
     """Half of them publish to one index, half add to another, and somebody prunes both."""
     store = Store(folder / "store")
     build = build_of("forest", folder / "build")
@@ -156,7 +156,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
-def _damage_the_store(folder: Path, tally: Tally) -> None:
+def damage_the_store(folder: Path, tally: Tally) -> None:
     """What is served is the replica's own copy: nothing happens, not even when it starts again."""
     for name, damage in DAMAGE.items():
         store = Store(folder / name / "store")
@@ -181,9 +181,7 @@ def _damage_the_store(folder: Path, tally: Tally) -> None:
 CACHE_DAMAGE = {f"cache-{name}": damage for name, damage in DAMAGE.items()}
 
 
-def _damage_the_cache(
-    folder: Path, name: str, damage: Callable[[Path], None], tally: Tally
-) -> None:
+def damage_the_cache(folder: Path, name: str, damage: Callable[[Path], None], tally: Tally) -> None:
     """An operator's mistake: those files are mapped. Whatever happens, a restart makes it good."""
     store = Store(folder / "store")
     # Files of many pages: what is cut within its last page can still be read.
@@ -222,7 +220,7 @@ def _expect_answers(running: Replica, when: str, tally: Tally) -> None:
     tally.expect(len(hits) == 5, f"{when}: expected answers, got generation {served}")
 
 
-def _hostile_names(folder: Path, tally: Tally) -> None:
+def hostile_names(folder: Path, tally: Tally) -> None:
     """Nothing outside the store is read into it, written or removed; the others are served."""
     store, outside = Store(folder / "store"), folder / "outside"
     manifest = publish(store, INDEX, build_of("exact", folder / "build")).manifest
@@ -244,6 +242,8 @@ def _hostile_names(folder: Path, tally: Tally) -> None:
     stolen = [path for path in held if b"secret" in path.read_bytes()]
     tally.expect(stolen == [], f"expected nothing from outside, got {stolen}")
     publish(store, INDEX, folder / "build")
+    with suppress(OSError):  # its lock leads out
+        publish(store, "linked-lock", folder / "build")
     _prune_beside(store, before=set(store.names("blobs")), tally=tally)
     after = {path: path.read_bytes() for path in outside.iterdir()}
     tally.expect(before == after, "hostile names: expected what is outside to stay as it was")
@@ -279,6 +279,9 @@ def _make_hostile(store: Store, secret: Path, manifest: Manifest) -> None:
     shutil.copytree(indexes / INDEX, linked)
     (linked / "CURRENT").unlink()
     (linked / "CURRENT").symlink_to(secret)
+    locked = indexes / "linked-lock" / "generations"
+    locked.mkdir(parents=True)
+    (locked / ".lock").symlink_to(secret.with_name("made"))
     (blobs / ("0" * 64)).symlink_to(secret)
     (blobs / ("1" * 64)).mkdir()
     os.mkfifo(blobs / ("2" * 64))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from proofs.catalogue import SPACE, build_of
 from proofs.certificates import certificate
@@ -13,7 +14,7 @@ from proofs.prometheus import SCRAPE_SECONDS
 from proofs.scenes import INDEX
 from proofs.watched_embedder import Orders
 from proofs.watched_fleet import EMBEDDER, NEXT_EMBEDDER, Fleet
-from search_service.build import publish, release
+from search_service.build import publish, release, roll_back
 from search_service.build.publish import read_current
 from search_service.manifest import (
     SCHEMA,
@@ -74,10 +75,11 @@ def _swapped(fleet: Fleet) -> Iterator[None]:
 
 @contextmanager
 def _damaged(fleet: Fleet) -> Iterator[None]:
-    bad = publish(fleet.store, INDEX, fleet.folder / "build-2")
+    bad = publish(fleet.store, INDEX, fleet.folder / "build-2", serve=False)
     path = fleet.store.root / blob_key(bad.manifest.base.blobs["vectors"].sha256)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
+    roll_back(fleet.store, INDEX, to=bad.manifest.number)
     fleet.refresh()
     yield
     path.write_bytes(whole)
@@ -95,10 +97,19 @@ def _not_served(fleet: Fleet) -> Iterator[None]:
 
 @contextmanager
 def _split(fleet: Fleet) -> Iterator[None]:
+    """search-1 looks at the store once, when it starts."""
+    _start_again(fleet, "search-1", poll_seconds=3600)
     publish(fleet.store, INDEX, fleet.folder / "build-1")
-    fleet.refresh("search-0")
     yield
-    fleet.refresh()
+    _start_again(fleet, "search-1")
+
+
+@contextmanager
+def _without_store(fleet: Fleet) -> Iterator[None]:
+    away = fleet.store.root.with_name("away")
+    fleet.store.root.rename(away)
+    yield
+    away.rename(fleet.store.root)
 
 
 @contextmanager
@@ -177,7 +188,7 @@ def _searches_fail(fleet: Fleet) -> Iterator[None]:
 def _replica_down(fleet: Fleet) -> Iterator[None]:
     fleet.kill("search-0")
     yield
-    fleet.start_search("search-0", **fleet.members["search-0"].ports)
+    _start_again(fleet, "search-0")
 
 
 @contextmanager
@@ -224,6 +235,11 @@ def _nobody_embeds(fleet: Fleet) -> Iterator[None]:
         fleet.start_embedder(f"{name}-new", Orders())
 
 
+def _start_again(fleet: Fleet, name: str, **settings: Any) -> None:
+    fleet.kill(name)
+    fleet.start_search(name, **fleet.members[name].ports, **settings)
+
+
 def _name_current(fleet: Fleet, index: str, number: int, sha256: str) -> None:
     entry = Entry(space_id=SPACE, generation=number, manifest_sha256=sha256)
     fleet.store.put(current_key(index), encode(Current(schema=SCHEMA, serving=(entry,))))
@@ -252,7 +268,8 @@ ALL_FAULTS = (
     SWAP,
     REFUSED,
     Fault("a generation is published and not served", _tickets("PublishFailed"), _not_served),
-    Fault("a replica does not follow", _tickets("FleetSplit"), _split),
+    Fault("a replica does not look", _tickets("FleetSplit", "StoreUnread"), _split),
+    Fault("the store is gone", _tickets("StoreUnread"), _without_store),
     Fault("an index built three days ago", _tickets("IndexStale"), _old),
     Fault("a hold three days old", _tickets("HoldTooLong"), _held),
     Fault("a pin three days old", _tickets("PinTooLong"), _pinned),

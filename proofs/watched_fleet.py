@@ -74,8 +74,7 @@ class Fleet:
         self._add(name, job, running, is_asked)
 
     def start_search(self, name: str, *, is_asked: bool = True, **settings: Any) -> None:
-        """It looks at the store when told to, unless `poll_seconds` says otherwise."""
-        usual = {"drain_seconds": 0, "poll_seconds": 3600, "live_recall_every": 1, "threads": 4}
+        usual = {"drain_seconds": 0, "poll_seconds": 1, "live_recall_every": 1, "threads": 4}
         cache = self.folder / f"cache-{name}"
         running = processes.search(
             self.store.root, cache, log=self._log(name), **{**usual, **settings}

@@ -1,7 +1,7 @@
 """The calls of lookalike.search.v1.IndexAdminService, on the admin port."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from lookalike_kit.errors import InvalidField, Overloaded
 from search_service.loader import Loader, Promoted
 from search_service.manifest import NAME, SHA256, Entry
 from search_service.pins import Pin
+from search_service.readiness import Readiness
 from search_service.refusals import Refusal
 from search_service.servicer import timestamp
 from search_service.shelf import Shelf
@@ -26,19 +27,12 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
     """Says what the loader did, and has it look again, try, pin and unpin."""
 
     def __init__(
-        self,
-        loader: Loader,
-        vitals: Vitals,
-        *,
-        version: str,
-        is_ready: Callable[[], bool],
-        required: Collection[str] = (),
+        self, loader: Loader, vitals: Vitals, readiness: Readiness, *, version: str
     ) -> None:
         self._loader = loader
         self._vitals = vitals
+        self._readiness = readiness
         self._version = version
-        self._is_ready = is_ready
-        self._required = frozenset(required)
         self._started = datetime.now(UTC)
         self._at_work = threading.Lock()
 
@@ -85,16 +79,21 @@ class IndexAdminServicer(rpc.IndexAdminServiceServicer):
             self._at_work.release()
 
     def _status(self) -> pb.GetStatusResponse:
-        served = self._loader.served()
+        store_read = self._loader.store_read
         return pb.GetStatusResponse(
-            loaded=[_loaded(each, self._vitals.of(each.generation.sha256)) for each in served],
+            loaded=[
+                _loaded(each, self._vitals.of(each.generation.sha256))
+                for each in self._loader.served()
+            ],
             refused=[_refused(each) for each in self._loader.refusals],
             pinned=[_pinned(each) for each in self._loader.pins],
             stored=[_stored(*each) for each in sorted(self._loader.shelves.items())],
-            ready=self._is_ready(),
+            ready=self._readiness.is_ready,
             version=self._version,
             start_time=timestamp(self._started),
-            missing=sorted(self._required - {each.generation.manifest.index for each in served}),
+            missing=self._readiness.missing(),
+            store_read_time=timestamp(store_read) if store_read else None,
+            store_trouble=self._loader.store_trouble,
         )
 
 
@@ -144,6 +143,7 @@ def _refused(refusal: Refusal) -> pb.RefusedGeneration:
         reason=refusal.reason,
         message=refusal.message,
         refuse_time=timestamp(refusal.time),
+        passing=refusal.passing,
     )
 
 

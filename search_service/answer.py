@@ -43,3 +43,7 @@ class Stages:
     filter: int = 0
     candidates: int = 0
     rerank: int = 0
+
+    def shared(self, calls: int) -> "Stages":
+        """What falls to each of the calls that were answered together."""
+        return Stages(self.filter // calls, self.candidates // calls, self.rerank // calls)

@@ -66,8 +66,9 @@ def run_apart(
         refused = RefusedError(
             f"{work}_crashed",
             f"files: expected a {work} to end, got exit {child.returncode}: {last[0]}",
-            # No file does that: the kernel does where memory is short, or a person.
-            passing=passing or child.returncode == -signal.SIGKILL,
+            # What a file does ends in another signal. This one the kernel sends where memory is
+            # short, or a person; and an interpreter that cannot begin ends with a number.
+            passing=passing or child.returncode == -signal.SIGKILL or child.returncode > 0,
         )
     raise refused from None
 

@@ -29,7 +29,14 @@ from search_service.manifest import (
     digest,
     encode,
 )
-from search_service.segment import ATTRIBUTE, MappedSegment, blob_paths, read_dead, read_table
+from search_service.segment import (
+    ATTRIBUTE,
+    MappedSegment,
+    blob_paths,
+    is_the_systems,
+    read_dead,
+    read_table,
+)
 
 _ROWS_A_LOOK = 65_536
 # The years 1 to 9999, which a google.protobuf.Timestamp can say.
@@ -111,7 +118,7 @@ def _check_projection(path: Path, dimension: int, width: int) -> None:
 def _array(path: Path, what: str, shape: tuple[int, ...]) -> np.ndarray:
     try:
         array: np.ndarray = open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, EOFError) as error:
         raise FormatError(f"{what}: expected a .npy file, got {error}") from None
     if array.shape != shape or array.dtype != np.dtype("<f4") or not array.flags.c_contiguous:
         raise FormatError(
@@ -125,7 +132,11 @@ def _table(path: Path, what: str) -> pa.Table:
         table = read_table(path)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
+        if is_the_systems(error):
+            raise
         raise FormatError(f"{what}: expected an Arrow file, got {error}") from None
+    if any(column.num_chunks > 1 for column in table.columns):
+        raise FormatError(f"{what}: expected one record batch, got several")
     return table
 
 
@@ -139,7 +150,7 @@ def _check_photos(table: pa.Table, photos: int) -> None:
 def _check_dead(dead: Dead, base: Segment, folder: Path) -> None:
     try:
         packed = np.load(folder / dead.blob.sha256, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, EOFError) as error:
         raise FormatError(f"dead: expected a .npy file, got {error}") from None
     if packed.dtype != np.uint8 or packed.shape != (-(-base.items // 8),):
         raise FormatError(
@@ -214,6 +225,8 @@ def main(cpu_share: str, manifest_path: str, folder: str, *skipped: str) -> int:
     except FormatError as error:
         return refuse(reason, str(error))
     except Exception as error:  # noqa: BLE001
+        if is_the_systems(error):
+            return refuse("check_failed", f"files: expected a check, got {error!r}", passing=True)
         # Damage that a library says in its own way.
         return refuse(reason, f"files: expected readable ones, got {error!r}")
     return 0

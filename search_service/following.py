@@ -1,6 +1,7 @@
 """How far a replica is from what the store says: holds, pins, refusals, room for what comes."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -15,12 +16,22 @@ class Following(Collector):
     def __init__(self, loader: Loader, cache: Cache) -> None:
         self._loader = loader
         self._cache = cache
+        self._started = datetime.now(UTC)
 
     def collect(self) -> Iterable[Metric]:
+        yield self._store_read()
         yield from self._of_the_store()
         yield self._pins()
         yield self._refused()
         yield from self._room()
+
+    def _store_read(self) -> Metric:
+        read = self._loader.store_read or self._started
+        return GaugeMetricFamily(
+            "lookalike_search_store_read_timestamp_seconds",
+            "When the store was read last; before that, when the replica started.",
+            read.timestamp(),
+        )
 
     def _of_the_store(self) -> Iterator[Metric]:
         current = _gauge("current_generation", "The number that CURRENT names.", "space_id")

@@ -20,6 +20,7 @@ from search_service.catalog import Catalog
 from search_service.generation import Generation
 from search_service.intake import Intake
 from search_service.manifest import (
+    GENERATIONS,
     NAME,
     SCHEMA,
     Current,
@@ -29,12 +30,13 @@ from search_service.manifest import (
     current_key,
     decode,
     digest,
+    manifest_key,
 )
 from search_service.metrics import SearchMetrics
 from search_service.pins import Pin, with_pins
 from search_service.refusals import Refusal, Refusals
 from search_service.shelf import Shelf, read_shelf
-from search_service.store import Store
+from search_service.store import Store, StoreError
 
 _log = logs.get(__name__)
 # A full disk or an unreadable blob may pass: such a refusal is looked at again after this.
@@ -81,7 +83,6 @@ class Loader:
         self._required = frozenset(required)
         self._on_look = on_look
         self._jitter_seconds = jitter_seconds
-        self._found_store = False
         self._named: dict[str, bytes] = {}  # each CURRENT as it was read last
         self._seen: dict[str, bytes | None] = {}  # each CURRENT as it was followed last
         self._retry_at: dict[str, float] = {}
@@ -93,6 +94,8 @@ class Loader:
         self._looking = threading.Lock()
         self.pins = cache.pins()
         self.shelves: dict[str, Shelf] = {}  # of each index followed, as it was read last
+        self.store_read: datetime | None = None  # when it was last
+        self.store_trouble = ""  # what of it could not be read last
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -150,7 +153,7 @@ class Loader:
             Promoted(
                 generation,
                 self._promoted.get(generation.sha256, now),
-                is_current=generation.sha256 in _manifests(_current(self._named.get(index))),
+                is_current=self._is_current(index, generation),
                 is_pinned=generation.sha256 in pinned,
             )
             for index in sorted(serving)
@@ -179,6 +182,11 @@ class Loader:
     def _generations(self) -> list[Generation]:
         return [each for some in self._catalog.serving.generations.values() for each in some]
 
+    def _is_current(self, index: str, generation: Generation) -> bool:
+        """As far as is known: of a CURRENT that was never read here it is what was served last."""
+        named = self._named.get(index)
+        return named is None or generation.sha256 in _manifests(_current(named))
+
     def _follows(self, index: str) -> bool:
         return not self._indexes or index in self._indexes
 
@@ -196,11 +204,13 @@ class Loader:
         self._load_at = {index: at for index, at in self._load_at.items() if at > now}
         for index in due:
             self._follow(index, published[index])
+            if not self.store_trouble:  # a generation that takes minutes is no store that hangs
+                self.store_read = datetime.now(UTC)
             self._on_look(False)
         if due:
             self._sweep()
         # A replica that knows neither its store nor anything to serve is not ready.
-        if self._found_store or self._catalog.serving.generations:
+        if self.store_read or self._catalog.serving.generations:
             self._on_look(True)
 
     def _ordered(self, published: Iterable[str]) -> list[str]:
@@ -215,36 +225,40 @@ class Loader:
         """
         try:
             names = [name for name in self._store.names("indexes") if NAME.fullmatch(name)]
-            if not self._store.root.is_dir():
-                raise NotADirectoryError(f"{self._store.root}: expected a folder")
+            self._expect_a_store(names)
         except OSError as error:
             self._store_error(error)
+            self.store_trouble = str(error)
             return dict.fromkeys(self._cache.indexes())
         published: dict[str, bytes | None] = {}
         shelves: dict[str, Shelf] = {}
+        trouble = ""
         for name in names:
             try:
                 data = self._store.read_or_none(current_key(name))
+                if data is not None:
+                    published[name] = data
+                if self._follows(name):
+                    shelves[name] = read_shelf(self._store, name, has_current=data is not None)
             except OSError as error:
                 self._store_error(error)
-                published[name] = None
-                continue
-            if data is not None:
-                published[name] = data
-            if self._follows(name) and (shelf := self._shelf(name, has_current=data is not None)):
-                shelves[name] = shelf
-        self._found_store = True
+                trouble = str(error)
+                published.setdefault(name, None)
+                # It is for people alone: without it CURRENT is followed all the same.
+                if name in self.shelves:
+                    shelves[name] = self.shelves[name]
+        self.store_read, self.store_trouble = datetime.now(UTC), trouble
         self.shelves = shelves
         self._catalog.publish({name: _spaces(data) for name, data in published.items()})
         return published
 
-    def _shelf(self, index: str, *, has_current: bool) -> Shelf | None:
-        """For people alone: where it cannot be read, CURRENT is followed all the same."""
-        try:
-            return read_shelf(self._store, index, has_current=has_current)
-        except OSError as error:
-            self._store_error(error)
-            return self.shelves.get(index)
+    def _expect_a_store(self, names: Sequence[str]) -> None:
+        """A folder that nothing is mounted on is empty: it does not say that all indexes ended."""
+        if not self._store.root.is_dir():
+            raise NotADirectoryError(f"{self._store.root}: expected a folder")
+        if not names and (served := self._cache.indexes()):
+            expected = f"expected indexes, {', '.join(served)} among them"
+            raise FileNotFoundError(f"{self._store.root}: {expected}, got none")
 
     def _store_error(self, error: OSError) -> None:
         self._metrics.store_errors.inc()
@@ -317,8 +331,15 @@ class Loader:
                 or self._walk(index, entry)
             )
         )
-        if not after or after == before:
-            return
+        if after and after != before:
+            self._put_into_service(index, before, after)
+        # Also where this failed the last time, as on a full disk.
+        if after and self._cache.last_served(index) != (now := _as_current(after)):
+            self._cache.keep_served(index, now)
+
+    def _put_into_service(
+        self, index: str, before: Sequence[Generation], after: tuple[Generation, ...]
+    ) -> None:
         self._catalog.promote(index, after)
         for generation in after:
             if generation not in before:
@@ -331,7 +352,6 @@ class Loader:
                     space_id=generation.manifest.space_id,
                 )
         self._previous[index] = {generation.sha256 for generation in before}
-        self._cache.keep_served(index, _as_current(after))
 
     def _sweep(self) -> None:
         """Keeps in the cache what is, was or may soon be served: the way is short."""
@@ -389,24 +409,56 @@ class Loader:
 
     def _walk(self, index: str, entry: Entry) -> Generation | None:
         """The newest ancestor of a refused generation that passes."""
-        data = self._cache.manifest(entry.manifest_sha256)
-        while data is not None:
-            try:
-                parent = decode(data, Manifest, "manifest").parent
-            except FormatError:
-                return None
-            if parent is None:
-                return None
-            older = Entry(
-                space_id=entry.space_id,
-                generation=parent.number,
-                manifest_sha256=parent.sha256,
-            )
+        older = self._before(index, entry)
+        while older is not None and older.generation < entry.generation:  # or it may go in a circle
             if generation := self._load_or_refuse(index, older):
-                _log.warning("serving an ancestor", index=index, generation=parent.number)
+                _log.warning("serving an ancestor", index=index, generation=older.generation)
                 return generation
-            data = self._cache.manifest(parent.sha256)
+            entry, older = older, self._before(index, older)
         return None
+
+    def _before(self, index: str, entry: Entry) -> Entry | None:
+        """Its parent. Of a manifest that cannot be read: what was served here last, or else the
+        generation of its space before it."""
+        manifest = self._readable(index, entry.generation, entry.manifest_sha256)
+        if manifest is None:
+            return self._served_before(index, entry) or self._lower_in_store(index, entry)
+        if manifest.parent is None:
+            return None
+        return Entry(
+            space_id=entry.space_id,
+            generation=manifest.parent.number,
+            manifest_sha256=manifest.parent.sha256,
+        )
+
+    def _served_before(self, index: str, entry: Entry) -> Entry | None:
+        last = self._cache.last_served(index)
+        served = last.serving if last else ()
+        older = (each for each in served if each.generation < entry.generation)
+        return next((each for each in older if each.space_id == entry.space_id), None)
+
+    def _lower_in_store(self, index: str, entry: Entry) -> Entry | None:
+        try:
+            names = self._store.names(f"indexes/{index}/generations")
+        except OSError:
+            return None
+        for match in filter(None, map(GENERATIONS.fullmatch, reversed(names))):
+            number, sha256 = int(match[1]), match[2]
+            manifest = self._readable(index, number, sha256) if number < entry.generation else None
+            if manifest and manifest.space_id == entry.space_id:
+                return Entry(space_id=entry.space_id, generation=number, manifest_sha256=sha256)
+        return None
+
+    def _readable(self, index: str, number: int, sha256: str) -> Manifest | None:
+        """A manifest from the cache, or else from the store, if it is what its name says."""
+        key = manifest_key(index, number, sha256)
+        try:
+            data = self._cache.manifest(sha256)
+            if data is None or digest(data) != sha256:
+                data = self._store.read(key)
+            return decode(data, Manifest, key) if digest(data) == sha256 else None
+        except (FormatError, StoreError, OSError):
+            return None
 
     def _refuse(self, index: str, number: int, sha256: str, refused: RefusedError) -> None:
         if self._refusals.add(index, number, sha256, refused).passing:

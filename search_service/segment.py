@@ -52,6 +52,11 @@ def read_table(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
+def is_the_systems(error: Exception) -> bool:
+    """No descriptors, a failing disk: not the file's fault. Arrow's own errors have no number."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
 def _array(column: pa.ChunkedArray) -> pa.StringArray:
     """Of one record batch, or of none."""
     return column.chunk(0) if column.num_chunks else pa.array([], pa.string())

@@ -147,7 +147,8 @@ class Store:
         path = self._path(folder) / ".lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
-        with path.open("ab") as file:
+        mode = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(path, mode, 0o666), "ab") as file:
             try:
                 fcntl.flock(file, flags)
             except BlockingIOError:

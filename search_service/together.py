@@ -9,7 +9,7 @@ waits for company: there is no timer, and a lone call searches at once.
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lookalike_kit import calls
@@ -26,6 +26,7 @@ class _Call:
     generation: Generation
     target: Target
     options: Options
+    is_awaited: Callable[[], bool] = field(default_factory=calls.awaited)
     turn: threading.Lock = field(default_factory=threading.Lock)
     answers: Answers | None = None
     leads: bool = False
@@ -72,8 +73,7 @@ class Together:
         try:
             calls.check_caller()  # before others are taken along, who would have to search alone
             mates = self._mates(mine)
-            targets = [each.target for each in (mine, *mates)]
-            answers = mine.generation.nearest(targets, mine.options)
+            answers = self._search([mine, *mates])
             for each, answer in zip(mates, answers.answers[1:], strict=True):
                 each.answers = replace(answers, answers=(answer,))
         except Exception:
@@ -85,6 +85,15 @@ class Together:
             for each in mates:
                 each.turn.release()
         return replace(answers, answers=answers.answers[:1])
+
+    def _search(self, together: Sequence[_Call]) -> Answers:
+        """Each of them has its share of the time that it took."""
+        first = together[0]
+        if len(together) == 1:
+            return first.generation.nearest([first.target], first.options)
+        with calls.awaited_by([each.is_awaited for each in together]):
+            answers = first.generation.nearest([each.target for each in together], first.options)
+        return replace(answers, stages=answers.stages.shared(len(together)))
 
     def _mates(self, mine: _Call) -> list[_Call]:
         """Takes those out of the line that can be searched for with this one."""

@@ -20,6 +20,7 @@ from search_service.live_recall import LiveRecall
 from search_service.loader import Loader
 from search_service.manifest import NAME
 from search_service.metrics import LiveRecallGauges, SearchMetrics
+from search_service.readiness import Readiness
 from search_service.residency import Residency
 from search_service.servicer import SearchServicer
 from search_service.store import Store, StoreError
@@ -38,23 +39,12 @@ def serve(config: SearchConfig) -> None:
     vitals = Vitals()
     registry.register(LiveRecallGauges(catalog, vitals))
     registry.register(Residency(catalog, cache.folder))
-    ready = threading.Event()
 
-    required = frozenset(config.required)
+    def admit() -> None:
+        server.set_ready(True)
+        metrics.ready.set(1)
 
-    def admit(looked_everywhere: bool) -> None:
-        """Ready once every required index is served; a later refusal never takes that back."""
-        is_enough = bool(required) or looked_everywhere
-        if not ready.is_set() and is_enough and catalog.serving.generations.keys() >= required:
-            server.set_ready(True)
-            ready.set()
-            metrics.ready.set(1)
-
-    def share() -> float:
-        """A replica that answers nobody holds up nobody."""
-        answers = ready.is_set() and catalog.serving.generations
-        return config.intake_cpu_share if answers else 1.0
-
+    readiness = Readiness(catalog, config.required, admit)
     loader = Loader(
         Store(config.store),
         cache,
@@ -62,9 +52,10 @@ def serve(config: SearchConfig) -> None:
         metrics,
         indexes=config.indexes,
         required=config.required,
-        on_look=admit,
+        on_look=readiness.looked,
         max_mapped_bytes=config.max_mapped_bytes,
-        intake_cpu_share=share,
+        # A replica that answers nobody holds up nobody.
+        intake_cpu_share=lambda: config.intake_cpu_share if readiness.answers else 1.0,
         jitter_seconds=config.jitter_seconds,
     )
     registry.register(Following(loader, cache))
@@ -77,13 +68,7 @@ def serve(config: SearchConfig) -> None:
     search = SearchServicer(
         catalog, metrics, vitals, live_recall, Together(cpu.cores()), ease_from=config.ease_from
     )
-    admin = IndexAdminServicer(
-        loader,
-        vitals,
-        version=version("lookalike"),
-        is_ready=ready.is_set,
-        required=required,
-    )
+    admin = IndexAdminServicer(loader, vitals, readiness, version=version("lookalike"))
     server = Server(
         config,
         "search",

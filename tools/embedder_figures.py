@@ -29,7 +29,9 @@ def figures_page(results: Path = RESULTS) -> str:
 
 def _run(run: Figures) -> list[str]:
     device = "" if run["device"] == "cpu" else f", {run['device']}"
-    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    versions = ", ".join(
+        f"{name} {version}" for name, version in run["versions"].items() if version
+    )
     return [
         f"{run['machine']}{device}; {run['date']}; {versions}.",
         "",

@@ -13,6 +13,8 @@ from lookalike_cli.status_line import Line
 LEAST_GOLDEN_COSINE = 0.999
 REFUSED_SHOWN = 3
 LATELY = timedelta(days=1)
+# As the alert StoreUnread. A generation that is taken in, too, keeps a replica from looking.
+UNREAD = timedelta(minutes=15)
 
 
 def troubles(lines: Sequence[Line]) -> list[str]:
@@ -21,6 +23,7 @@ def troubles(lines: Sequence[Line]) -> list[str]:
         *_unreachable(lines),
         *_not_ready(lines),
         *_spaces(lines),
+        *_store_unread(lines),
         *_without_current(lines),
         *_refused(lines),
         *_unserved(lines),
@@ -69,6 +72,19 @@ def _spaces(lines: Sequence[Line]) -> Iterator[str]:
                     f"{line.service} {line.address}: no index serves its space "
                     f"{each.space_id[:8]}, but {spaces}: searches by image are refused"
                 )
+
+
+def _store_unread(lines: Sequence[Line]) -> Iterator[str]:
+    """Replicas that see nothing new."""
+    for line in lines:
+        read, trouble = line.state.store_read, line.state.store_trouble
+        if trouble:
+            when = f"read last {_minute(read)}" if read else "never read since it started"
+            said = f"cannot read its store, or a part of it: {trouble} ({when})"
+            yield f"{line.service} {line.address}: {said}"
+        elif read and _now() - read > UNREAD:
+            said = f"has not read its store since {_minute(read)}"
+            yield f"{line.service} {line.address}: {said}: it hangs, or a generation is taken in"
 
 
 def _without_current(lines: Sequence[Line]) -> Iterator[str]:

@@ -27,7 +27,8 @@ from search_service.build import (
     release,
     roll_back,
 )
-from search_service.manifest import AttributeKind, Draft
+from search_service.manifest import NAME, AttributeKind, Draft, FormatError, Hold
+from search_service.options import DEFAULT_RECALL
 from search_service.store import Store
 
 KINDS = ("string", "int64", "double", "bool", "timestamp", "strings")
@@ -86,8 +87,8 @@ for each in (
     "--target-recall",
     default=0.99,
     show_default=True,
-    type=click.FloatRange(0, 1),
-    help="What the engine is for.",
+    type=click.FloatRange(0, DEFAULT_RECALL),
+    help="Where engines and widths are compared: at the most that callers ask an engine for.",
 )
 @click.option("--trees", default=50, show_default=True, type=click.IntRange(1, 1000))
 @click.option(
@@ -162,11 +163,11 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
     opened = Store(store)
     found = [
         (index, each)
-        for index in ([name] if name else opened.names("indexes"))
+        for index in ([name] if name else _indexes(opened))
         for each in listing(opened, index)
     ]
     holds = {
-        index: held for index in {index for index, _ in found} if (held := held_by(opened, index))
+        index: held for index in {index for index, _ in found} if (held := _hold(opened, index))
     }
     if as_json:
         print_json(
@@ -186,6 +187,20 @@ def list_command(name: str | None, store: Path, as_json: bool) -> None:
     )
     for index, held in sorted(holds.items()):
         click.echo(f"{index} is on hold since {held.since}: {held.reason}")
+
+
+def _indexes(store: Store) -> list[str]:
+    """A file or another folder that somebody left there is none."""
+    names = filter(NAME.fullmatch, store.names("indexes"))
+    return [name for name in names if (store.root / "indexes" / name).is_dir()]
+
+
+def _hold(store: Store, index: str) -> Hold | None:
+    """One that cannot be read is one all the same."""
+    try:
+        return held_by(store, index)
+    except FormatError as error:
+        return Hold(reason=str(error), since="?")
 
 
 @command.command("rollback")

@@ -76,7 +76,8 @@ class State:
     """reachable: whether it answered; trouble says why not. runs: an embedder's device.
 
     missing: the indexes that it has to serve before it is ready, and does not serve yet.
-    started: None where the replica does not say.
+    store_read, store_trouble: when the store was read last, and what of it could not be.
+    started, store_read: None where the replica does not say.
     """
 
     reachable: bool
@@ -86,6 +87,8 @@ class State:
     pins: Sequence[Pin] = ()
     stored: Sequence[Stored] = ()
     missing: Sequence[str] = ()
+    store_read: datetime | None = None
+    store_trouble: str = ""
     runs: str = ""
     version: str = ""
     started: datetime | None = None
@@ -159,6 +162,8 @@ def search_state(replica: Replica) -> State:
         pins=[_pin(each) for each in status.pinned],
         stored=[_stored(each) for each in status.stored],
         missing=list(status.missing),
+        store_read=_moment(status.store_read_time),
+        store_trouble=status.store_trouble,
         version=status.version,
         started=_moment(status.start_time),
     )

@@ -61,7 +61,7 @@ _SHARE = click.FloatRange(0.0, 1.0)
 @click.option(
     "--accuracy",
     type=click.Choice([accuracy.value for accuracy in Accuracy]),
-    help="How many of the true nearest to find. Default: the index's target.",
+    help="How many of the true nearest to find. Default: 99 %.",
 )
 @connection_options
 @json_option

@@ -15,6 +15,7 @@ from search_service.build.survey import Survey, published_rows, survey
 from search_service.build.tune import Choice
 from search_service.engines.opening import EngineMissing, check_installed
 from search_service.manifest import EngineName
+from search_service.options import DEFAULT_RECALL
 from search_service.store import Store
 
 Option = Literal["auto", "fastest"]
@@ -39,8 +40,8 @@ OPTIONS: tuple[Option, ...] = ("auto", "fastest")
     "--target-recall",
     default=0.99,
     show_default=True,
-    type=click.FloatRange(0, 1),
-    help="Where they are compared.",
+    type=click.FloatRange(0, DEFAULT_RECALL),
+    help="Where they are compared: at the most that callers ask an engine for.",
 )
 @click.option("--trees", default=50, show_default=True, type=click.IntRange(1, 1000))
 @click.option(

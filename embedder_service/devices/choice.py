@@ -39,13 +39,11 @@ _CUDA = (
     ("graphs", "float16"),
     ("compiled", "bfloat16"),
     ("graphs", "bfloat16"),
-    ("eager", "float32"),
-)
-_CUDA_IF_NAMED = (
     ("compiled", "float32"),
     ("graphs", "float32"),
     ("eager", "float16"),
     ("eager", "bfloat16"),
+    ("eager", "float32"),
 )
 
 Candidate = tuple[str, str]
@@ -64,7 +62,8 @@ class Chosen:
 def choose(model: Checkpoint, config: EmbedderConfig) -> Chosen:
     """The first candidate that works, agrees with the golden photos and is exact enough.
 
-    The last one only has to agree. Raises ModelError: what kept it from serving.
+    The last one only has to agree; the errors of a precision that is named are not judged.
+    Raises ModelError: what kept it from serving.
     """
     if config.torch_threads:
         torch.set_num_threads(config.torch_threads)
@@ -72,13 +71,8 @@ def choose(model: Checkpoint, config: EmbedderConfig) -> Chosen:
     tried = candidates(device, config.engine, config.precision, cpu.features())
     trial = _Trial(model, config, device)
     for candidate in tried[:-1]:
-        try:
-            chosen = trial.chosen(candidate)
-            trial.expect_exact(candidate, chosen.agreement)
-            return chosen
-        except Exception as error:  # noqa: BLE001 - whatever ails a fast engine, another serves
-            engine, precision = candidate
-            log.warning("engine_passed_over", engine=engine, precision=precision, why=str(error))
+        if accepted := trial.accepted(candidate):
+            return accepted
     try:
         return trial.chosen(tried[-1])
     except Unavailable as error:
@@ -89,8 +83,7 @@ def candidates(
     device: str, engine: str, precision: str, features: tuple[str, ...]
 ) -> Sequence[Candidate]:
     """What may be tried on "cpu" or "cuda", in this order. Raises ModelError if nothing may."""
-    in_auto, if_named = (_CUDA, _CUDA_IF_NAMED) if device == "cuda" else (_CPU, ())
-    known = in_auto if engine == "auto" and precision == "auto" else (*in_auto, *if_named)
+    known: Sequence[Candidate] = _CUDA if device == "cuda" else _CPU
     if device == "cpu" and precision == "auto" and not cpu.has_bfloat16(features):
         known = tuple(each for each in known if each[1] != "bfloat16")
     found = [
@@ -109,6 +102,17 @@ class _Trial:
         self._config = config
         self._device = device
 
+    def accepted(self, candidate: Candidate) -> Chosen | None:
+        """None: it is passed over, and holds no memory any more."""
+        try:
+            chosen = self.chosen(candidate)
+            self._expect_exact(candidate, chosen.agreement)
+        except Exception as error:  # noqa: BLE001 - whatever ails a fast engine, another serves
+            engine, precision = candidate
+            log.warning("engine_passed_over", engine=engine, precision=precision, why=str(error))
+            return None
+        return chosen
+
     def chosen(self, candidate: Candidate) -> Chosen:
         device = self._open(*candidate)
         pace = device.warm_up(self._config.max_batch)
@@ -116,10 +120,12 @@ class _Trial:
         state = self._artefact_state if device.engine == "openvino" else ""
         return Chosen(device, pace, agreement, state)
 
-    def expect_exact(self, candidate: Candidate, agreement: Agreement) -> None:
+    def _expect_exact(self, candidate: Candidate, agreement: Agreement) -> None:
         """Raises ModelError: another candidate is to be preferred."""
         engine, precision = candidate
-        if precision != "float32" and not agreement.error <= MAX_ERROR:  # or NaN: cannot be told
+        is_named = self._config.precision != "auto"  # then it is served all the same
+        # Or NaN: it cannot be told.
+        if not is_named and precision != "float32" and not agreement.error <= MAX_ERROR:
             raise ModelError(
                 f"golden photos: expected errors of at most {MAX_ERROR} of the distance to the "
                 f"nearest other, got {agreement.error:.3f}"

@@ -25,6 +25,8 @@ class EagerDevice:
     def __init__(self, model: EmbeddingModel, device: str, precision: str = "float32") -> None:
         self.precision = precision
         self._device = torch.device(chosen_device(device))
+        # Any size may come: each would be tuned in the middle of serving. Graphs know theirs.
+        torch.backends.cudnn.benchmark = False
         self._network = network_of(model, precision).to(self._device)
         self._side = model.spec.preprocessing.crop
         self.name = device_name(self._device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -92,8 +93,9 @@ class GraphsDevice:
 
 def compiled(network: nn.Module) -> nn.Module:
     """Its kernels are written when it is first called, for each batch size. Raises Unavailable."""
-    if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
-        raise Unavailable("engine: expected a C++ compiler for torch.compile, got none")
+    # Triton asks for CC, gcc or clang, and Python's headers, which a warm-up without them tells.
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        raise Unavailable("engine: expected a C compiler for torch.compile (gcc, clang), got none")
     # One entry a bucket; beyond the default of 8 the network would run as it is, silently.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 32)
     network.compile(dynamic=False)
@@ -111,13 +113,15 @@ class Lane:
         self._images = torch.zeros(shape, dtype=torch.uint8, device=stream.device)
         self._vectors = torch.zeros((shape[0], dimension), device=stream.device)
         self._replay = stream.captured(self._compute)
-        self._stages = cycle(
+        # All of them here: pinned memory takes its time, which is no pass's.
+        stages = [
             (
                 stream.pinned(*shape, dtype=torch.uint8),
                 stream.pinned(shape[0], dimension, dtype=torch.float32),
             )
             for _ in range(_IN_FLIGHT)
-        )
+        ]
+        self._stages = cycle(stages)
 
     def launch(self, images: Pixels) -> Callable[[], Vectors]:
         """Starts at most a bucket of images; the answer waits for their vectors.

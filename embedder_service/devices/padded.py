@@ -12,6 +12,7 @@ from embedder_service.images import Pixels
 from embedder_service.pace import Pace
 from embedder_service.pending import Vectors
 from embedder_service.spec import ModelError
+from embedder_service.trouble import is_out_of_memory
 
 Forward = Callable[[Pixels], Vectors]
 
@@ -50,13 +51,15 @@ def filled_up(images: Pixels, bucket: int) -> Pixels:
 def warm_sizes(forward: Forward, side: int, sizes: Sequence[int]) -> dict[int, float]:
     """Seconds of a pass by size; the first of two brings the memory and the kernels.
 
-    Raises ModelError if one does not fit the device.
+    Raises ModelError if one does not fit the device, or does not work.
     """
     most = max(sizes)
     noise = np.random.default_rng(0).integers(0, 256, (most, 3, side, side), np.uint8)
     try:
         return {size: _best_seconds(forward, noise[:size]) for size in sizes}
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise ModelError(f"engine: expected passes of {sizes} images, got {error}") from error
         raise ModelError(
             f"max_batch: expected a batch that fits the device, got {most}: {error}"
         ) from error

@@ -111,7 +111,10 @@ def remove(
     """
     ids = pa.array(sorted(set(item_ids), key=str.encode), pa.string())
     with _writing(store, index):
-        return [_change(store, each, None, ids, serve) for each in _manifests(store, index)]
+        manifests = _manifests(store, index)
+        for each in manifests:  # before any of them is changed
+            _check_some_stay(store, each, ids)
+        return [_change(store, each, None, ids, serve) for each in manifests]
 
 
 def compact(store: Store, index: str, *, threads: int = -1, serve: bool = True) -> list[Published]:
@@ -198,6 +201,13 @@ def _change(
     return replace(found, published=published)
 
 
+def _check_some_stay(store: Store, manifest: Manifest, item_ids: pa.Array) -> None:
+    segments = Generation.open(manifest, "", store.root / "blobs").segments
+    live = segments.item_numbers - (manifest.dead.items if manifest.dead else 0)
+    if len(segments.find_items(item_ids.to_pylist())) == live:
+        raise SourceError(f"items: expected at least one to stay in {manifest.index}, got none")
+
+
 def _dead(generation: Generation, base: MappedSegment, replaced: pa.Array) -> Mask:
     """The base's items that are not there any more [items]."""
     gone = ~without(base, replaced)
@@ -222,8 +232,6 @@ def _check_photos(base: MappedSegment, dead: Mask, rows: SortedRows) -> None:
 def _draft(
     manifest: Manifest, base: MappedSegment, dead: Mask, delta: Segment | None, folder: Path
 ) -> Draft:
-    if delta is None and dead.all():
-        raise SourceError(f"items: expected at least one to stay in {manifest.index}, got none")
     return Draft(
         schema=SCHEMA,
         created=now(),
@@ -282,6 +290,8 @@ def _rebuild(store: Store, manifest: Manifest, threads: int, serve: bool) -> Pub
         trees=base.trees or BuildOptions.trees,
         threads=threads,
     )
+    if base.efforts and not base.width:  # it stands on all dimensions, and may have been told to
+        options = replace(options, widths=(0,), graph_widths=(0,))
     segments = Generation.open(manifest, "", store.root / "blobs").segments
     rows = all_live(segments, manifest)
     with _folder(store) as folder:

@@ -135,13 +135,15 @@ def follow(
         fate, words = _go_back(store, index, moved, trouble)
         return Outcome(published, trouble.ending, fate, f"{name}: {trouble.message}; {words}")
     message = f"{name} is served by {following.count()}, watched for {patience.watch_seconds:g} s"
+    if patience.watch_seconds:
+        message += f"; {following.recall()}"
     return Outcome(published, Ending.SERVED, Fate.MOVED, message)
 
 
 def _try_dark(
     fleet: Fleet, published: Published, patience: Patience, say: Callable[[str], None]
 ) -> Trouble | None:
-    """The first replica that answers and follows CURRENT has its word."""
+    """The first replica that follows CURRENT and can say has its word."""
     manifest = published.manifest
     asked = pb.TryRequest(
         index=manifest.index,
@@ -150,21 +152,24 @@ def _try_dark(
         manifest_sha256=published.sha256,
     )
     why = "none answers that follows CURRENT"
+    end = time.monotonic() + patience.timeout_seconds
     for address, status in fleet.statuses().items():
-        if status is None or _pins(status, published):
+        left = end - time.monotonic()
+        if status is None or _pins(status, published) or left <= 0:
             continue
         say(f"{manifest.index}: {address} tries it")
         try:
-            tried = fleet.admin(address).Try(asked, timeout=patience.timeout_seconds)
+            tried = fleet.admin(address).Try(asked, timeout=left)
         except grpc.RpcError as error:
             why = f"{address}: {error.code().name}: {error.details()}"
             continue
         if tried.passed:
             say(f"{manifest.index}: {address} tried it and it passed")
             return None
-        return Trouble(
-            Ending.TRY_REFUSED, f"{address} tried it and refuses: {_reason(tried.refused)}"
-        )
+        if not tried.refused.passing:
+            said = f"{address} tried it and refuses: {_reason(tried.refused)}"
+            return Trouble(Ending.TRY_REFUSED, said)
+        why = f"{address}: {_reason(tried.refused)}"  # of that replica alone, as a full disk
     return Trouble(Ending.NOT_TRIED, f"expected a replica to try it, got none ({why})")
 
 
@@ -206,6 +211,16 @@ class _Following:
     def count(self) -> str:
         return self._count(self.fleet.statuses())
 
+    def recall(self) -> str:
+        """What is known of it by now."""
+        now = Recall.of(self.fleet.statuses(), self.published.sha256)
+        if min(now.samples, self.before.samples) >= RECALL_SAMPLES:
+            return f"live recall {now.mean:.3f} ({self.before.mean:.3f} before)"
+        return (
+            f"live recall not judged: {now.samples} samples, {self.before.samples} before, of "
+            f"{RECALL_SAMPLES}"
+        )
+
     def _count(self, statuses: Statuses) -> str:
         return f"{len(self._serving(statuses))} of {self._wanted(statuses)} replicas"
 
@@ -228,9 +243,15 @@ class _Following:
 
     def _so_far(self, statuses: Statuses, seconds: float) -> str:
         missing = sorted(set(statuses) - set(self._serving(statuses)))
-        named = (each if statuses[each] else f"{each} (no answer)" for each in missing)
+        named = (f"{each}{self._why_not(statuses[each])}" for each in missing)
         counted = f"served by {self._count(statuses)} after {round(seconds, 1):g} s"
         return f"{counted}, not by {', '.join(named)}"
+
+    def _why_not(self, status: pb.GetStatusResponse | None) -> str:
+        if status is None:
+            return " (no answer)"
+        refused = _refused(status, self.published.sha256)
+        return f" ({_reason(refused)})" if refused else ""
 
     def _watched(self) -> Trouble | None:
         until = time.monotonic() + self.patience.watch_seconds
@@ -246,7 +267,8 @@ class _Following:
             if loaded and loaded.internal_errors:
                 said = f"{address} ended {loaded.internal_errors} calls of it with INTERNAL"
                 return Trouble(Ending.INTERNAL_ERRORS, said)
-            if not loaded and (refused := _refused(status, self.published.sha256)):
+            refused = _refused(status, self.published.sha256)
+            if refused and not loaded and not refused.passing:
                 return Trouble(Ending.REFUSED, f"{address} refuses it: {_reason(refused)}")
         now = Recall.of(statuses, self.published.sha256)
         if now.is_below(self.before):

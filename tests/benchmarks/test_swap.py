@@ -72,4 +72,5 @@ def test_swaps_are_measured_at_a_small_size():
     assert figures["swaps"] == 1
     assert figures["answers"] > 20
     assert figures["wrong_generation"] == 0
+    assert set(figures["failed_by_status"]) <= {"8"}  # refused as too many: others use the cores
     assert figures["after"]["removed_files_mapped"] == 0

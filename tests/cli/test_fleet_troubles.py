@@ -71,6 +71,24 @@ def test_replicas_that_differ_are_counted_and_a_pinned_one_does_not_differ():
     ]
 
 
+def test_a_replica_that_sees_nothing_new_says_since_when_and_why():
+    now = datetime.now(UTC)
+    fleet = [
+        line(address="s:1", store_read=now - timedelta(minutes=14)),
+        line(address="s:2", store_read=now - timedelta(minutes=16)),
+        line(address="s:3", store_read=SINCE, store_trouble="/store: expected a folder"),
+        line(address="s:4", store_trouble="/store: expected a folder"),
+    ]
+
+    moment = f"{now - timedelta(minutes=16):%Y-%m-%d %H:%M}Z"
+    cannot = "cannot read its store, or a part of it: /store: expected a folder"
+    assert troubles(fleet) == [
+        f"search s:2: has not read its store since {moment}: it hangs, or a generation is taken in",
+        f"search s:3: {cannot} (read last 2026-11-20 08:30Z)",
+        f"search s:4: {cannot} (never read since it started)",
+    ]
+
+
 def test_what_all_replicas_say_is_said_once():
     stored = Stored("dresses", 14, True, SINCE, "lost the shoes")
     fleet = [line(address=f"s:{number}", stored=[stored]) for number in range(3)]

@@ -181,6 +181,21 @@ def test_the_list_says_who_is_on_hold_and_why(lookalike_command, publish, store)
     assert "lost the shoes" in shown
 
 
+def test_what_lies_about_in_a_store_keeps_no_index_from_being_listed(
+    lookalike_command, publish, store
+):
+    publish()
+    (store / "indexes/README").write_text("ours")
+    (store / "indexes/Old Dresses").mkdir()
+    (store / "indexes/dresses/HOLD").write_text("garbage")
+
+    shown = lookalike_command("index", "list", "--store", store)
+
+    assert shown.exit_code == 0
+    assert "CURRENT" in shown.output
+    assert "dresses is on hold since ?: indexes/dresses/HOLD: " in shown.output
+
+
 def test_a_store_that_does_not_exist_is_refused_by_all_but_publish(lookalike_command, tmp_path):
     done = lookalike_command("index", "list", "--store", tmp_path / "mistyped")
 

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -59,11 +60,16 @@ def preprocessing() -> Preprocessing:
 
 @pytest.fixture
 def readers(preprocessing: Preprocessing) -> Iterator[Callable[..., Reader]]:
-    """readers(at_once, observe_seconds) -> one that stops with the test."""
+    """readers(at_once, decoded, waited_to_decode) -> one that stops with the test."""
     made = []
 
-    def make(at_once: int, observe_seconds: Callable[[float], None] = lambda _: None) -> Reader:
-        made.append(Reader(preprocessing, Limits(), at_once, observe_seconds))
+    def make(
+        at_once: int,
+        decoded: Callable[[float], None] = lambda _: None,
+        waited_to_decode: Callable[[bool, float], None] = lambda _, __: None,
+    ) -> Reader:
+        observer = SimpleNamespace(decoded=decoded, waited_to_decode=waited_to_decode)
+        made.append(Reader(preprocessing, Limits(), at_once, observer))
         return made[-1]
 
     yield make

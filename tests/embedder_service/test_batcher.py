@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -451,6 +452,21 @@ def test_places_that_are_not_used_are_given_back(bench):
 
     with bench.batcher.reserve(16):
         pass
+
+
+def test_places_are_given_back_once_whoever_gives_them_back(bench):
+    """The thread that read a call's images, and the call's own, which its caller has left."""
+    with bench.batcher.reserve(8) as places:
+        both = [threading.Thread(target=places.close) for _ in range(2)]
+        with bench.batcher._changed:
+            for thread in both:
+                thread.start()
+            time.sleep(0.05)  # both are at the lock
+        for thread in both:
+            thread.join()
+
+    with bench.batcher.reserve(16), pytest.raises(Overloaded, match="got 16 that wait"):
+        bench.submit(1)
 
 
 def test_the_time_that_reading_takes_counts_against_the_deadline(bench):

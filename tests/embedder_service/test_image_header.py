@@ -1,5 +1,6 @@
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,30 @@ def test_a_webp_with_transparency_says_the_size_of_its_canvas(picture, encode):
 
 def test_the_scans_of_a_progressive_jpeg_are_counted(picture, encode):
     assert read_header(encode(picture, "JPEG", progressive=True)).scans == 10
+
+
+def test_what_is_behind_the_end_or_within_a_segment_is_no_scan(picture, encode):
+    jpeg = encode(picture, "JPEG", progressive=True)
+    marks = b"\xff\xda\xff\xd9" * 5000
+    second = jpeg.index(b"\xff\xda", jpeg.index(b"\xff\xda") + 2)
+    comment = b"\xff\xfe" + (2 + 8000).to_bytes(2, "big") + marks[:8000]
+
+    assert read_header(jpeg + marks).scans == 10
+    assert read_header(jpeg[:second] + comment + jpeg[second:]).scans == 10
+    assert read_header(jpeg[:-2] + b"\xff\x01\xff\xff" + jpeg[-2:]).scans == 10
+
+
+@pytest.mark.parametrize("behind", [b"\xff\xda\0\2", b"\xff\xfe\0\2", b"\xff\x01"])
+def test_scans_and_segments_without_end_are_counted_up_to_a_thousand(picture, encode, behind):
+    assert read_header(encode(picture, "JPEG")[:-2] + behind * 100_000).scans == 1000
+
+
+def test_a_motion_photo_is_a_photo(picture, encode):
+    """A film behind a picture has the mark of a scan by chance, once in 64 KB."""
+    film = np.random.default_rng(0).integers(0, 256, 4 << 20, np.uint8).tobytes()
+    assert film.count(b"\xff\xda") > 20
+
+    assert read_header(encode(picture, "JPEG") + film).scans == 1
 
 
 def test_the_scans_of_an_embedded_thumbnail_are_not_counted(picture, encode):

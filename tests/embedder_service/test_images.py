@@ -212,7 +212,7 @@ def test_a_bomb_of_pixels_is_told_by_its_header(preprocessing, png_of_size):
 
 
 def test_a_bomb_of_scans_is_told_without_decoding(preprocessing, scan_bomb):
-    with pytest.raises(ImageTooLarge, match="expected at most 100 scans, got 3005"):
+    with pytest.raises(ImageTooLarge, match="expected at most 100 scans, got 1000"):
         images.read(scan_bomb, preprocessing)
 
 

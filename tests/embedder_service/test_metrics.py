@@ -10,6 +10,7 @@ def test_what_bulk_waits_is_told_apart_from_what_a_user_waits():
 
     metrics.batch(3, [Wait(bulk=False, seconds=0.01), Wait(bulk=True, seconds=2.0)], 0.02)
     metrics.answered(bulk=True, seconds=2.1)
+    metrics.waited_to_decode(False, 0.3)
 
     def value(name, priority):
         labels = {"priority": priority}
@@ -17,6 +18,8 @@ def test_what_bulk_waits_is_told_apart_from_what_a_user_waits():
 
     assert value("queue_seconds_sum", "online") == 0.01
     assert value("queue_seconds_sum", "bulk") == 2.0
+    assert value("decode_wait_seconds_sum", "online") == 0.3
+    assert value("decode_wait_seconds_sum", "bulk") == 0.0
     assert (value("call_seconds_count", "online"), value("call_seconds_count", "bulk")) == (0, 1)
 
 

@@ -45,6 +45,27 @@ def test_each_photo_fails_alone(picture, encode, readers, png_of_size):
     assert len(seconds) == 2
 
 
+def test_a_wait_to_be_decoded_is_told_by_who_waits(picture, encode, readers):
+    inside, leave, waits = threading.Event(), threading.Event(), []
+
+    def decoded(_: float) -> None:
+        inside.set()
+        leave.wait(20)
+
+    reader = readers(1, decoded, lambda bulk, seconds: waits.append((bulk, seconds)))
+    photo = [Photo(encode(picture, "PNG"))]
+    readings = [reader.read(photo)]
+    assert inside.wait(20)
+    readings.append(reader.read(photo, bulk=True))
+    time.sleep(0.1)
+    leave.set()
+    for reading in readings:
+        reading.result(20)
+
+    assert [bulk for bulk, _ in waits] == [False, True]
+    assert waits[1][1] >= 0.1
+
+
 def test_no_more_photos_are_decoded_at_once_than_allowed(picture, encode, readers):
     most, inside = [], [0]
 

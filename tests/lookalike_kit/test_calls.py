@@ -57,6 +57,22 @@ def test_work_ends_once_nobody_waits_for_it():
     calls.check_caller()
 
 
+def test_work_for_several_calls_ends_once_nobody_waits_for_any():
+    first, second = [True], [True]
+    calls.begin([], lambda: first[0])
+
+    with calls.awaited_by([calls.awaited(), lambda: second[0]]):
+        first[0] = False
+        calls.check_caller()
+        second[0] = False
+        with pytest.raises(CallerGone):
+            calls.check_caller()
+    second[0] = True
+    with pytest.raises(CallerGone):
+        calls.check_caller()
+    calls.end()
+
+
 def test_an_id_is_made_where_none_is_given():
     first, second = calls.begin([]), calls.begin([("x-request-id", b"bytes")])
     calls.end()

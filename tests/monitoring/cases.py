@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tests.monitoring.fleet import (
     ALWAYS,
     DAY,
+    DECODE_WAIT,
     EMBEDDERS,
     HEALTHY,
     HOUR,
@@ -18,6 +19,7 @@ from tests.monitoring.fleet import (
     flat,
     grows,
     in_index,
+    late,
     lost,
     of,
     of_cluster,
@@ -52,6 +54,7 @@ FREE = of("search", FIRST, "lookalike_search_cache_free_bytes")
 MEMORY = of("search", FIRST, "lookalike_memory_available_bytes")
 CERTIFICATE = "lookalike_certificate_end_timestamp_seconds"
 PIN = of_index(FIRST, "pin_timestamp_seconds")
+READ = of("search", FIRST, "lookalike_search_store_read_timestamp_seconds")
 BOTH = ("page", "ticket")
 
 
@@ -238,6 +241,8 @@ CASES = (
         in_index("hold_timestamp_seconds", flat(-46 * HOUR), ""),
         near="HoldTooLong",
     ),
+    Case("a store not read for 17 minutes", {READ: late(17)}, tickets("StoreUnread")),
+    Case("a store not read for 14 minutes", {READ: late(14)}, near="StoreUnread"),
     Case("pinned for 25 hours", {PIN: flat(-25 * HOUR)}, tickets("PinTooLong")),
     Case("pinned for 22 hours", {PIN: flat(-22 * HOUR)}, near="PinTooLong"),
     Case("a recall of 0.96", in_index("live_recall", flat(0.96)), tickets("LiveRecallLow")),
@@ -264,6 +269,17 @@ CASES = (
             for each in EMBEDDERS
             for series, values in waits(
                 "embedder", each, "lookalike_embedder_queue_seconds", 'priority="online",', 300
+            ).items()
+        },
+        tickets("QueueWait"),
+    ),
+    Case(
+        "every second image waits to be decoded",
+        {
+            series: values
+            for each in EMBEDDERS
+            for series, values in waits(
+                "embedder", each, DECODE_WAIT, 'priority="online",', 300
             ).items()
         },
         tickets("QueueWait"),

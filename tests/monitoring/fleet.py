@@ -11,6 +11,7 @@ SPACE, NEXT = "a" * 8, "b" * 8
 EMBEDDERS = ("embedder-0", "embedder-1")
 REPLICAS = ("search-0", "search-1", "search-2")
 SEARCH_CALLS = 'grpc_service="lookalike.search.v1.SearchService",grpc_method="Search"'
+DECODE_WAIT = "lookalike_embedder_decode_wait_seconds"
 EMBED_CALLS = 'grpc_service="lookalike.embedder.v1.EmbedderService",grpc_method="Embed"'
 
 
@@ -20,6 +21,11 @@ def flat(value: float) -> str:
 
 def grows(a_minute: float) -> str:
     return f"0+{a_minute}x{ALWAYS}"
+
+
+def late(minutes: float) -> str:
+    """A moment that long ago, at any time."""
+    return f"{-60 * minutes}+60x{ALWAYS}"
 
 
 def of(tier: str, replica: str, metric: str, labels: str = "") -> str:
@@ -80,6 +86,7 @@ def _embedder(replica: str) -> dict[str, str]:
         **_both("embedder", replica),
         **called("embedder", replica, EMBED_CALLS, 0, 0),
         **waits("embedder", replica, queue, 'priority="online",', 0),
+        **waits("embedder", replica, DECODE_WAIT, 'priority="online",', 0),
         **waits("embedder", replica, queue, 'priority="bulk",', 600),
         **{of("embedder", replica, trouble, f'kind="{kind}"'): flat(0) for kind in TROUBLES},
         of("embedder", replica, "lookalike_embedder_info", f'space_id="{SPACE}"'): flat(1),
@@ -100,6 +107,7 @@ def _search(replica: str) -> dict[str, str]:
         of_index(replica, "live_recall"): flat(0.99),
         of_index(replica, "live_recall_samples"): flat(1000),
         of("search", replica, "lookalike_search_cache_free_bytes"): flat(3e9),
+        of("search", replica, "lookalike_search_store_read_timestamp_seconds"): grows(60),
     }
 
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from proofs import full_disk, kills, lost_writes
+from proofs import full_disk, kills, lost_writes, mishaps
 from proofs.scenes import Builds, scenes
 
 needs_strace = pytest.mark.skipif(
@@ -58,16 +58,65 @@ def test_a_replica_killed_while_a_generation_comes_needs_no_cleaning(builds, tmp
     assert min(tally.kills["a replica's taking in"], tally.kills["a replica's copying"]) >= 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which may mount")
-def test_a_disk_that_fills_up_loses_nothing(scene, builds, tmp_path):
+def test_a_replica_killed_in_a_swap_serves_the_next_generation_when_it_is_back(tmp_path):
+    tally = kills.Tally()
+
+    kills.kill_replicas(tmp_path, tally, swaps=2)
+
+    assert tally.wrong == []
+
+
+@pytest.fixture
+def mounts(tmp_path):
+    """Full disks are small ones of their own."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, which may mount")
     try:
-        with full_disk.disk(tmp_path / "disk"):
+        with full_disk.disk(tmp_path / "tried"):
             pass
     except subprocess.CalledProcessError:
         pytest.skip("needs to mount, which is not allowed here")
+
+
+def test_a_disk_that_fills_up_loses_nothing(mounts, scene, builds, tmp_path):
     tally = full_disk.Tally()
 
     full_disk.fill_up(scene("rollback"), builds, tmp_path, tally)
 
     assert tally.wrong == []
     assert tally.rows[0][1] > 1
+
+
+@pytest.mark.parametrize("trouble", [full_disk.fill_up_a_cache, full_disk.read_only])
+def test_a_replica_serves_on_beside_a_disk_that_takes_nothing(mounts, builds, tmp_path, trouble):
+    tally = full_disk.Tally()
+
+    trouble(builds, tmp_path, tally)
+
+    assert tally.wrong == []
+    assert tally.rows
+
+
+def test_writers_at_once_lose_nothing(tmp_path):
+    tally = mishaps.Tally()
+
+    mishaps.write_at_once(tmp_path, 2, 3, tally)
+
+    assert tally.wrong == []
+
+
+@pytest.mark.parametrize("damage", ["cache-replaced", "cache-overwritten"])
+def test_a_restart_heals_a_cache_that_was_damaged_under_a_replica(tmp_path, damage):
+    tally = mishaps.Tally()
+
+    mishaps.damage_the_cache(tmp_path, damage, mishaps.CACHE_DAMAGE[damage], tally)
+
+    assert tally.wrong == []
+
+
+def test_hostile_names_in_a_store_lead_nowhere(tmp_path):
+    tally = mishaps.Tally()
+
+    mishaps.hostile_names(tmp_path, tally)
+
+    assert tally.wrong == []

@@ -169,6 +169,12 @@ def split(fleet: Fleet) -> None:
     fleet.until(lambda: fleet.serves(0, published.manifest.number))
 
 
+def without_store(fleet: Fleet) -> None:
+    """It is gone from where replicas look."""
+    fleet.store.root.rename(_away(fleet))
+    fleet.settle()
+
+
 def other_space(fleet: Fleet) -> None:
     """An index of another model, and the embedder of the one before."""
     publish(fleet.store, "dresses", fleet.builds[OTHER_SPACE], only=True)
@@ -193,6 +199,8 @@ def damaged(fleet: Fleet) -> None:
 def as_before(fleet: Fleet) -> None:
     """Two generations, the second served by both replicas, and no hold."""
     fleet.shown = fleet.search
+    if _away(fleet).exists():
+        _away(fleet).rename(fleet.store.root)
     if held_by(fleet.store, "dresses"):
         release(fleet.store, "dresses")
     roll_back(fleet.store, "dresses", to=2)
@@ -228,6 +236,10 @@ def _waiting(folder: Path) -> Iterator[Running]:
             yield Running("search_service", process, log, *addresses)
         finally:
             process.kill()
+
+
+def _away(fleet: Fleet) -> Path:
+    return fleet.store.root.with_name("away")
 
 
 def _source(space: str, seed: int = 0) -> Source:

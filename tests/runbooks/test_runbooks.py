@@ -29,6 +29,7 @@ SITUATIONS = {
     "pin-too-long": troubles.pinned,
     "publish-failed": troubles.unserved,
     "fleet-split": troubles.split,
+    "store-unread": troubles.without_store,
     "spaces-mismatched": troubles.other_space,
     "nothing-served": troubles.nothing_served,
     "generation-refused": troubles.damaged,

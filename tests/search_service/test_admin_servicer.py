@@ -10,9 +10,11 @@ from lookalike.search.v1 import admin_pb2 as pb
 
 from lookalike_kit.errors import InvalidField, Overloaded
 from search_service.admin_servicer import IndexAdminServicer
+from search_service.catalog import Catalog
 from search_service.loader import Promoted
 from search_service.manifest import Entry
 from search_service.pins import Pin
+from search_service.readiness import Readiness
 from search_service.refusals import Refusal
 from search_service.shelf import Shelf
 from search_service.vitals import Vitals
@@ -35,6 +37,8 @@ class Looking:
     shelves = types.MappingProxyType(
         {"shoes": Shelf(7, datetime(2026, 1, 2, tzinfo=UTC), "boots", has_current=False)}
     )
+    store_read = datetime(2026, 1, 3, tzinfo=UTC)
+    store_trouble = "indexes/shoes/CURRENT: a link"
     asked: object = None
 
     def look(self, *, again=False):
@@ -66,9 +70,10 @@ def loader(opened, forest_build):
 def admin(loader):
     vitals = Vitals()
     vitals.answered(loader.generation.sha256, 64)
-    return IndexAdminServicer(
-        loader, vitals, version="1.2.3", is_ready=lambda: True, required=["shoes", "dresses"]
-    )
+    catalog = Catalog()
+    catalog.promote("dresses", (loader.generation,))
+    readiness = Readiness(catalog, ("shoes", "dresses"), lambda: None)
+    return IndexAdminServicer(loader, vitals, readiness, version="1.2.3")
 
 
 def test_a_status_says_what_the_store_holds(admin):
@@ -79,6 +84,15 @@ def test_a_status_says_what_the_store_holds(admin):
         datetime(2026, 1, 2, tzinfo=UTC),
         "boots",
     )
+
+
+def test_a_status_says_when_the_store_was_read_and_what_of_it_could_not_be(admin, loader):
+    status = admin.GetStatus(pb.GetStatusRequest(), None)
+    assert status.store_read_time.ToDatetime(UTC) == datetime(2026, 1, 3, tzinfo=UTC)
+    assert status.store_trouble == "indexes/shoes/CURRENT: a link"
+
+    loader.store_read = None
+    assert not admin.GetStatus(pb.GetStatusRequest(), None).HasField("store_read_time")
 
 
 def test_a_status_says_what_is_served_and_what_was_refused_and_why(admin, loader):
@@ -94,7 +108,7 @@ def test_a_status_says_what_is_served_and_what_was_refused_and_why(admin, loader
     assert (refused.index, refused.generation, refused.reason) == ("shoes", 3, "hash_mismatch")
     (pinned,) = status.pinned
     assert (pinned.index, pinned.generation, pinned.reason) == ("shoes", 2, "lost the boots")
-    assert (status.ready, status.version) == (True, "1.2.3")
+    assert (status.ready, status.version) == (False, "1.2.3")
     assert status.missing == ["shoes"]
 
 
@@ -149,4 +163,4 @@ def test_one_long_call_at_a_time_or_health_would_have_no_thread_left(admin, load
 
     loader.go_on.set()
     first.join()
-    assert admin.Refresh(pb.RefreshRequest(), None).status.ready
+    assert admin.Refresh(pb.RefreshRequest(), None).status.loaded

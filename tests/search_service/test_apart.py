@@ -16,6 +16,13 @@ def test_what_takes_too_long_is_ended_and_passes_only_where_no_file_can_be_the_c
     assert (refused.value.reason, refused.value.passing) == (f"{work}_hung", passing)
 
 
+def test_that_a_process_cannot_begin_is_no_files_fault():
+    with pytest.raises(RefusedError, match="No module named") as refused:
+        run_apart("absent", seconds=60)
+
+    assert (refused.value.reason, refused.value.passing) == ("absent_crashed", True)
+
+
 def test_such_a_process_takes_no_more_of_a_core_than_it_may():
     program = """
 import time

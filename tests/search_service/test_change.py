@@ -252,6 +252,32 @@ def test_a_change_of_what_is_rolled_back_meanwhile_is_not_written(store, publish
     assert served(store).manifest.number == 1
 
 
+def test_a_removal_that_one_space_refuses_is_made_in_none(store, publish_anew, tmp_path, quick):
+    publish_anew(store, many(5))
+    build(source(many(2), space_id=OTHER_SPACE), tmp_path / "other", quick(engine="auto"))
+    publish(store, "dresses", tmp_path / "other")
+
+    with pytest.raises(SourceError, match="expected at least one to stay in dresses"):
+        remove(store, "dresses", list(many(2)))
+
+    assert [each.number for each in listing(store, "dresses")] == [2, 1]
+
+
+def test_what_stands_on_all_dimensions_does_so_when_it_is_compacted(store, tmp_path, quick):
+    def wide(prefix, count):  # wide enough for a projection to be chosen
+        names = [f"{prefix}{number}" for number in range(count)]
+        near = np.random.default_rng(0).normal(size=(count, 4)) @ np.eye(4, 64)
+        return Source(near.astype(np.float32), pa.table({"photo_id": names}), SPACE)
+
+    build(wide("a", 2_100), tmp_path / "built", quick(engine="annoy", widths=(0,)))
+    publish(store, "dresses", tmp_path / "built")
+    add(store, "dresses", wide("b", 4))
+
+    (published,) = compact(store, "dresses")
+
+    assert (published.manifest.base.engine, published.manifest.base.width) == ("annoy", 0)
+
+
 def test_compacting_leaves_one_segment_and_nothing_dead(store, publish_anew):
     publish_anew(store, many(60), engine="annoy", widths=(8,))
     add(store, "dresses", source(many(4, "new")))

@@ -83,6 +83,17 @@ def test_vectors_of_another_kind_are_refused(refused, blobs, change, match):
     refused(match)
 
 
+@pytest.mark.parametrize("role", ["photos", "items", "golden"])
+def test_a_table_in_several_pieces_is_refused(refused, blobs, role):
+    """Readers take the first one for all of it."""
+    table = read_table(blobs[role])
+    blobs[role].unlink()
+    with pa.ipc.new_file(str(blobs[role]), table.schema) as writer:
+        writer.write_table(table, max_chunksize=7)
+
+    refused("expected one record batch, got several")
+
+
 def test_a_projection_with_a_number_that_is_none_is_refused(refused, blobs):
     projection = np.load(blobs["projection"])
     projection[3, 3] = np.inf

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from lookalike_kit.server import Registration, Server, ServerConfig
 from search_service.admin_servicer import IndexAdminServicer
+from search_service.apart import RefusedError
 from search_service.build import hold, publish, release, roll_back
 from search_service.build.fleet import Fleet, resolved
 from search_service.build.follow import Ending, Fate, Patience, Recall
@@ -21,6 +22,7 @@ from search_service.cache import Cache
 from search_service.catalog import Catalog
 from search_service.loader import Loader
 from search_service.metrics import SearchMetrics
+from search_service.readiness import Readiness
 from search_service.store import Store
 from search_service.vitals import Vitals
 
@@ -44,7 +46,9 @@ class Replica:
             indexes=(),
             on_look=lambda _: None,
         )
-        admin = IndexAdminServicer(self.loader, self.vitals, version="1", is_ready=lambda: True)
+        readiness = Readiness(catalog, (), lambda: None)
+        readiness.looked(everywhere=True)
+        admin = IndexAdminServicer(self.loader, self.vitals, readiness, version="1")
         name = admin_pb2.DESCRIPTOR.services_by_name["IndexAdminService"].full_name
         any_port = "127.0.0.1:0"
         self.server = Server(
@@ -133,7 +137,8 @@ def test_what_every_replica_serves_well_stays(follow, replicas, store):
     number = done.published.manifest.number
     assert (done.ending, done.fate) == (Ending.SERVED, Fate.MOVED)
     assert done.message == (
-        f"dresses: generation {number} is served by 3 of 3 replicas, watched for 0.1 s"
+        f"dresses: generation {number} is served by 3 of 3 replicas, watched for 0.1 s; "
+        "live recall not judged: 0 samples, 0 before, of 200"
     )
     assert current(store) == number
     assert [each.serves("dresses") for each in replicas] == [[number]] * 3
@@ -155,19 +160,69 @@ def test_what_a_dark_try_refuses_is_never_served(follow, served, store, builds, 
     assert current(store) == served
 
 
-def test_what_one_replica_refuses_after_the_move_goes_back(follow, served, store, replicas):
-    manifests = replicas[1].cache / "manifests"
-    manifests.rename(manifests.with_name("away"))
-    manifests.write_bytes(b"in the way")
+def test_what_one_replica_refuses_after_the_move_goes_back(
+    follow, served, store, replicas, monkeypatch
+):
+    def refuse(*_):
+        raise RefusedError("golden_queries", "a recall of 0.4")
+
+    monkeypatch.setattr(replicas[1].loader._intake, "_check_files", refuse)
 
     done = follow()
 
-    manifests.unlink()
-    manifests.with_name("away").rename(manifests)
     assert (done.ending, done.fate) == (Ending.REFUSED, Fate.MOVED_BACK)
-    assert f"{replicas[1].address} refuses it: failed: " in done.message
+    assert f"{replicas[1].address} refuses it: golden_queries: a recall of 0.4" in done.message
     assert done.message.endswith("CURRENT is moved back to what it was")
     assert current(store) == served
+
+
+@contextmanager
+def no_room(replica):
+    """It cannot write its manifests down, which may pass."""
+    manifests = replica.cache / "manifests"
+    manifests.rename(manifests.with_name("away"))
+    manifests.write_bytes(b"in the way")
+    try:
+        yield
+    finally:
+        manifests.unlink()
+        manifests.with_name("away").rename(manifests)
+        replica.loader.look(again=True)  # rather than in 30 s
+
+
+def test_what_ails_one_replica_takes_nothing_from_enough_others(follow, served, replicas):
+    with no_room(replicas[1]):
+        late = follow(patience=replace(PATIENT, timeout_seconds=8))
+        done = follow(patience=replace(PATIENT, replicas=2))
+
+    assert (late.ending, late.fate) == (Ending.TIMED_OUT, Fate.MOVED_BACK)
+    assert f"{replicas[1].address} (failed: " in late.message
+    assert (done.ending, done.fate) == (Ending.SERVED, Fate.MOVED)
+    assert "is served by 2 of 2 replicas" in done.message
+
+
+def test_another_replica_tries_what_the_first_has_no_room_for(follow, served, replicas):
+    said = []
+    with no_room(replicas[0]):
+        follow(patience=replace(PATIENT, replicas=2), told=said.append)
+
+    assert f"dresses: {replicas[1].address} tried it and it passed" in said
+
+
+def test_a_recall_that_was_judged_is_said(follow, served, store, replicas):
+    before = read_current(store, "dresses")[1].serving[0].manifest_sha256
+    for _ in range(200):
+        replicas[0].vitals.sampled(before, 0.99)
+
+    def sample():
+        (loaded,) = replicas[0].catalog.serving.generations["dresses"]
+        for _ in range(200):
+            replicas[0].vitals.sampled(loaded.sha256, 0.985)
+
+    done = follow(told=when("served by", sample))
+
+    assert done.message.endswith("live recall 0.985 (0.990 before)")
+    assert follow().ending is Ending.SERVED  # one that nobody has sampled, for the others
 
 
 def test_internal_errors_take_it_back(follow, served, store, replicas):

@@ -136,6 +136,29 @@ def test_a_current_that_is_gone_shows_on_the_shelf(replica, store, builds):
     assert (shelf.newest, shelf.has_current, shelf.hold_reason) == (1, False, "lost")
 
 
+def test_a_store_that_is_away_shows_by_when_it_was_read_last(replica, store, builds):
+    def read():
+        return replica.registry.get_sample_value("lookalike_search_store_read_timestamp_seconds")
+
+    started = read()
+    assert time.time() - 60 < started <= time.time()
+    publish(store, "dresses", builds[0])
+    replica.loader.look()
+    looked = read()
+    assert looked > started
+    assert replica.loader.store_trouble == ""
+
+    store.root.rename(store.root.with_name("away"))
+    replica.loader.look()
+    assert read() == looked
+    assert replica.loader.store_trouble == f"{store.root}: expected a folder"
+
+    store.root.with_name("away").rename(store.root)
+    replica.loader.look()
+    assert read() > looked
+    assert replica.loader.store_trouble == ""
+
+
 def test_current_is_followed_even_where_nothing_else_of_the_index_can_be_read(
     replica, store, builds
 ):

@@ -382,11 +382,104 @@ def test_a_replica_without_its_store_serves_what_it_has_and_without_both_is_not_
     assert replica.look() == [(SPACE, 1)]
     assert replica.looks
     assert replica.counted("store_errors") == 1
+    assert [each.is_current for each in replica.loader.served()] == [True]  # as far as is known
     assert fresh.look() == []
     assert not fresh.looks
     store.root.with_name("away").rename(store.root)
     assert fresh.look() == [(SPACE, 1)]
     assert fresh.looks
+
+
+@pytest.mark.parametrize("reason", ["no_memory", "no_disk"])
+def test_what_there_is_no_room_for_is_refused_until_there_is(
+    start, store, builds, monkeypatch, reason
+):
+    mapped = publish(store, "dresses", builds[0]).manifest.mapped_bytes
+    replica = start()
+    with monkeypatch.context() as full:
+        if reason == "no_memory":
+            full.setattr("search_service.intake.available_memory_bytes", lambda: mapped - 1)
+        else:
+            full.setattr(Cache, "free_bytes", lambda _: mapped)
+        assert replica.look() == []
+    assert replica.reasons() == [(1, reason)]
+
+    replica.loader._retry_at["dresses"] = 0.0
+    assert replica.look() == [(SPACE, 1)]
+
+
+def test_an_empty_folder_in_the_stores_place_is_a_store_that_cannot_be_read(start, store, builds):
+    publish(store, "dresses", builds[0])
+    running = start()
+    running.look()
+    store.root.rename(store.root.with_name("away"))
+    store.root.mkdir()  # a mount point with nothing mounted on it
+
+    restarted, fresh = start(), start(cache="other")
+
+    assert running.look() == restarted.look() == [(SPACE, 1)]
+    for replica in (running, restarted):
+        assert replica.loader.store_trouble.endswith(
+            "expected indexes, dresses among them, got none"
+        )
+    assert restarted.looks[-1] == (True, {"dresses"})
+    assert fresh.look() == []  # a new store is empty, too
+    assert fresh.looks
+
+
+def test_what_could_not_be_written_down_of_a_promotion_is_so_at_the_next_look(
+    start, store, builds, tmp_path
+):
+    publish(store, "dresses", builds[0])
+    replica = start()
+    (tmp_path / "cache" / "current").write_bytes(b"in the way")
+    assert replica.look() == [(SPACE, 1)]
+
+    (tmp_path / "cache" / "current").unlink()
+    replica.loader._retry_at["dresses"] = 0.0
+    replica.look()
+    store.root.rename(store.root.with_name("away"))
+
+    assert start().look() == [(SPACE, 1)]
+
+
+def test_where_a_manifest_is_damaged_a_replica_stays_with_what_it_served(start, store, builds):
+    publish(store, "dresses", builds[0])
+    start().look()
+    publish(store, "dresses", builds[1], serve=False)  # refused by a dark try, say
+    last = publish(store, "dresses", builds[2])
+    store.delete(manifest_key("dresses", 3, last.sha256))
+
+    assert start().look() == [(SPACE, 1)]
+
+
+def test_parents_that_go_in_a_circle_are_walked_once(start, store, builds):
+    """As where generations came back from a backup that is older than CURRENT."""
+    publish(store, "dresses", builds[0])
+    bad = publish(store, "dresses", builds[1])
+    flip(store, bad.manifest.base.blobs["vectors"])
+    forge(store, bad, parent={"number": 4, "sha256": "d" * 64})
+
+    assert start().look() == []
+
+
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_where_a_manifest_is_damaged_a_fresh_replica_serves_the_generation_before(
+    start, store, builds, other_build, damage
+):
+    publish(store, "dresses", builds[0])
+    publish(store, "dresses", builds[1])
+    publish(store, "dresses", other_build)
+    last = publish(store, "dresses", builds[2])
+    key = manifest_key("dresses", 4, last.sha256)
+    if damage == "gone":
+        store.delete(key)
+    else:
+        store.put(key, b" " + store.read(key))
+    replica = start()
+
+    assert replica.look() == [(SPACE, 2), (OTHER_SPACE, 3)]
+    assert [number for number, _ in replica.reasons()] == [4]
 
 
 def test_only_the_indexes_asked_for_are_looked_at(start, store, builds):

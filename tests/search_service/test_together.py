@@ -11,7 +11,7 @@ from lookalike.search.v1 import search_pb2 as pb
 
 from lookalike_kit import calls
 from lookalike_kit.errors import CallerGone, InvalidField
-from search_service.answer import Answer
+from search_service.answer import Answer, Stages
 from search_service.build import publish
 from search_service.generation import Answers, Generation
 from search_service.options import read_options
@@ -34,10 +34,11 @@ class Slow:
         self.searches.append([target.values for target in targets])
         self.entered.release()
         self.may_end.acquire()
+        calls.check_caller()
         if any(target.values == b"bad" for target in targets):
             raise InvalidField("query", "a good one", "a bad one")
         named = (Answer((target.values,), fewer_exist=False) for target in targets)
-        return Answers(tuple(named), self, "annoy", effort=1)
+        return Answers(tuple(named), self, "annoy", effort=1, stages=Stages(30, 60, 90))
 
 
 def target(name):
@@ -165,6 +166,48 @@ def test_a_call_that_nobody_awaits_any_more_leads_no_others(slow, ask, pool, tog
         leader.result(20)
     assert [first.result(20), *(call.result(20) for call in others)] == [b"a", b"b", b"c"]
     assert slow.searches == [[b"a"], [b"b", b"c"]]
+
+
+def test_a_leader_that_goes_in_the_middle_leaves_the_others_their_answers(
+    slow, ask, pool, together
+):
+    first, is_there = ask(b"a"), threading.Event()
+    slow.entered.acquire()
+    is_there.set()
+
+    def leaves():
+        calls.begin([], is_there.is_set)
+        try:
+            return together.nearest(slow, [target(b"leader")], PLAIN).answers[0].hits[0]
+        finally:
+            calls.end()
+
+    leader = pool.submit(leaves)
+    wait_in_line(together, 1)
+    mate = ask(b"b")
+    wait_in_line(together, 2)
+    slow.may_end.release()
+    slow.entered.acquire()
+    is_there.clear()
+    slow.may_end.release()
+
+    assert [each.result(20) for each in (first, leader, mate)] == [b"a", b"leader", b"b"]
+    assert slow.searches == [[b"a"], [b"leader", b"b"]]
+
+
+def test_each_of_several_calls_has_its_share_of_the_time(slow, pool, together):
+    def answers(name):
+        return together.nearest(slow, [target(name)], PLAIN)
+
+    found = [pool.submit(answers, b"a")]
+    slow.entered.acquire()
+    for at, name in enumerate([b"b", b"c", b"d"], 1):
+        found.append(pool.submit(answers, name))
+        wait_in_line(together, at)
+    slow.may_end.release(2)
+
+    stages = [each.result(20).stages for each in found]
+    assert stages == [Stages(30, 60, 90), *[Stages(10, 20, 30)] * 3]
 
 
 def test_what_is_unlike_others_does_not_wait(slow, ask, pool, together):

@@ -3,7 +3,14 @@
 from tools.monitoring.alert import FAST, SLOW, Alert
 from tools.monitoring.burning import burning
 from tools.monitoring.clock import DAY, HOUR, MINUTE, Clock
-from tools.monitoring.recording import EMBED_WAIT, MAPPED, RECALL, RECALL_SAMPLES, SEARCH_WAIT
+from tools.monitoring.recording import (
+    DECODE_WAIT,
+    EMBED_WAIT,
+    MAPPED,
+    RECALL,
+    RECALL_SAMPLES,
+    SEARCH_WAIT,
+)
 from tools.monitoring.slo import ALL, EMBEDDER, EMBEDDERS, SEARCH
 
 # Asked of a cluster's kube-state-metrics and kubelets; without them they never fire.
@@ -12,6 +19,8 @@ OF_CLUSTER = {"source": "cluster"}
 STALE_SECONDS = 36 * HOUR
 HOLD_SECONDS = 2 * DAY
 PIN_SECONDS = 1 * DAY
+# A poll takes a second; a generation that is taken in meanwhile, minutes.
+UNREAD_SECONDS = 15 * MINUTE
 # Below the default recall of 0.99 by more than a publish allows (docs/publishing.md).
 LOW_RECALL, ENOUGH_SAMPLES = 0.97, 200
 # Half of what the objective allows a search; a quarter of the client's deadline for an embedding.
@@ -119,6 +128,15 @@ def _published(clock: Clock) -> list[Alert]:
             expr="count by (namespace, index, reason) (lookalike_search_refused) > 0",
             for_seconds=2 * MINUTE,
         ),
+        Alert(
+            name="StoreUnread",
+            severity=SLOW,
+            means="a replica has not read its store for 15 minutes: it is gone or hangs; what was "
+            "served is served on, and nothing new comes",
+            says="{{ $labels.instance }}: not for {{ $value | humanizeDuration }}.",
+            expr="time() - lookalike_search_store_read_timestamp_seconds"
+            f" > {clock.number(UNREAD_SECONDS)}",
+        ),
     ]
 
 
@@ -198,15 +216,17 @@ def _load(clock: Clock) -> list[Alert]:
         Alert(
             name="QueueWait",
             severity=SLOW,
-            means="one call in ten waits long for its turn: on the device, or for a thread",
-            says=f"One in ten waits at least {{{{ $value | humanizeDuration }}}} for {what}.",
+            means="one call in ten waits long for its turn: on the device, to be decoded, or for a "
+            "thread",
+            says=f"One in ten waits at least {{{{ $value | humanizeDuration }}}} for a {queue}.",
             expr=f"{wait} > {most * clock.patience:g}",
             for_seconds=10 * MINUTE,
-            labels={"tier": tier},
+            labels={"tier": tier, "queue": queue},
         )
-        for tier, what, wait, most in (
-            ("embedder", "the device", EMBED_WAIT, LONG_EMBED_WAIT_SECONDS),
-            ("search", "a thread", SEARCH_WAIT, LONG_SEARCH_WAIT_SECONDS),
+        for tier, queue, wait, most in (
+            ("embedder", "device", EMBED_WAIT, LONG_EMBED_WAIT_SECONDS),
+            ("embedder", "decoder", DECODE_WAIT, LONG_EMBED_WAIT_SECONDS),
+            ("search", "thread", SEARCH_WAIT, LONG_SEARCH_WAIT_SECONDS),
         )
     ]
 

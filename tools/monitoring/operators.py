@@ -12,7 +12,14 @@ from tools.monitoring.panel import (
     replicas,
     where,
 )
-from tools.monitoring.recording import EMBED_WAIT, MAPPED, RECALL, RECALL_SAMPLES, SEARCH_WAIT
+from tools.monitoring.recording import (
+    DECODE_WAIT,
+    EMBED_WAIT,
+    MAPPED,
+    RECALL,
+    RECALL_SAMPLES,
+    SEARCH_WAIT,
+)
 from tools.monitoring.slo import ALL, EMBEDDERS
 
 _REPLICA = "{{instance}}"
@@ -105,10 +112,12 @@ def _queue() -> Row:
             ),
             Panel(
                 "Wait of one in ten",
-                "p90. Alerts come at 0.5 s for the device, at 0.05 s for a thread of search.",
+                "p90. Alerts come at 0.5 s for the device or a decoder, at 0.05 s for a thread of "
+                "search.",
                 Unit.SECONDS,
                 (
                     Query(where(EMBED_WAIT), "the device, online"),
+                    Query(where(DECODE_WAIT), "a decoder, online"),
                     Query(where(SEARCH_WAIT), "a thread of search"),
                 ),
             ),
@@ -254,6 +263,17 @@ def _generations() -> Row:
                     ),
                 ),
                 is_rare=True,
+            ),
+            Panel(
+                "Store not read for",
+                "What is published meanwhile is not seen. An alert comes after 15 minutes.",
+                Unit.SECONDS,
+                (
+                    Query(
+                        f"time() - {where(f'{search}_store_read_timestamp_seconds')}",
+                        _REPLICA,
+                    ),
+                ),
             ),
         ),
     )

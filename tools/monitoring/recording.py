@@ -13,6 +13,7 @@ CALLS = "lookalike:slo_calls:rate5m"
 BAD_CALLS = "lookalike:slo_bad_calls:rate5m"
 BUDGET_LEFT = "lookalike:slo_budget_left:ratio30d"
 EMBED_WAIT = "lookalike:embed_queue_seconds:p90_5m"
+DECODE_WAIT = "lookalike:embed_decode_wait_seconds:p90_5m"
 SEARCH_WAIT = "lookalike:search_admission_seconds:p90_5m"
 RECALL = "lookalike:live_recall:mean"
 RECALL_SAMPLES = "lookalike:live_recall_samples:sum"
@@ -41,11 +42,13 @@ def objectives(clock: Clock) -> list[Recording]:
 
 def aggregates(clock: Clock) -> list[Recording]:
     wait = "lookalike_embedder_queue_seconds_bucket"
+    turn = "lookalike_embedder_decode_wait_seconds_bucket"
     admission = "lookalike_admission_wait_seconds_bucket"
     recall, samples = "lookalike_search_live_recall", "lookalike_search_live_recall_samples"
     window = clock.span(5 * MINUTE)
     return [
         Recording(EMBED_WAIT, _p90(f'{wait}{{priority="online"}}', window)),
+        Recording(DECODE_WAIT, _p90(f'{turn}{{priority="online"}}', window)),
         Recording(SEARCH_WAIT, _p90(f'{admission}{{job="lookalike-search"}}', window)),
         Recording(
             RECALL, f"sum by ({SPACES}) ({recall} * {samples}) / sum by ({SPACES}) ({samples})"

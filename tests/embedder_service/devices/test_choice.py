@@ -67,6 +67,14 @@ def test_by_itself_cuda_tries_what_is_compiled_first_and_float32_as_written_last
     assert tried[-1] == ("eager", "float32")
 
 
+def test_the_fastest_way_is_tried_first_in_whatever_is_named_on_cuda():
+    in_float32 = candidates("cuda", "auto", "float32", ())
+    as_written = candidates("cuda", "eager", "auto", ())
+
+    assert [engine for engine, _ in in_float32] == ["compiled", "graphs", "eager"]
+    assert [precision for _, precision in as_written] == ["float16", "bfloat16", "float32"]
+
+
 @pytest.mark.parametrize(("engine", "precision"), [("graphs", "auto"), ("auto", "float16")])
 def test_what_does_not_run_on_a_cpu_is_refused(engine, precision):
     with pytest.raises(ModelError, match="engine: expected one that runs"):
@@ -101,12 +109,13 @@ def test_sixteen_bits_are_passed_over_where_no_other_photo_tells_their_error(mod
 
 
 def test_who_names_sixteen_bits_has_them_although_they_are_not_exact(model, model_folder):
-    chosen = choose(
-        turned(model, 0.995), config(model_folder, engine="eager", precision="bfloat16")
-    )
+    inexact = turned(model, 0.995)
+    chosen = choose(inexact, config(model_folder, engine="eager", precision="bfloat16"))
+    fastest = choose(inexact, config(model_folder, precision="bfloat16"))
 
     assert said(chosen) == ("eager", "bfloat16", "")
     assert chosen.agreement.is_doubtful
+    assert said(fastest) == ("openvino", "bfloat16", "none")
 
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])

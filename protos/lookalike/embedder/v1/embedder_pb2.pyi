@@ -208,7 +208,7 @@ class EmbedTimings(google.protobuf.message.Message):
     admission_micros: builtins.int
     """Waiting for a thread, in microseconds."""
     decode_micros: builtins.int
-    """Decoding all images of the call, in microseconds."""
+    """Decoding all images of the call, the wait for their turns included, in microseconds."""
     queue_micros: builtins.int
     """The longest wait of an image for the device, in microseconds."""
     forward_micros: builtins.int

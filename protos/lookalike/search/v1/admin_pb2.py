@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flookalike/search/v1/admin.proto\x12\x13lookalike.search.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\x85\x03\n\x10LoadedGeneration\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpromote_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bphoto_count\x18\x07 \x01(\x03\x12\x12\n\nitem_count\x18\x08 \x01(\x03\x12\x14\n\x0cmapped_bytes\x18\t \x01(\x03\x12\x12\n\nis_current\x18\n \x01(\x08\x12\x13\n\x0blive_recall\x18\x0b \x01(\x01\x12\x1b\n\x13live_recall_samples\x18\x0c \x01(\x03\x12\x17\n\x0finternal_errors\x18\r \x01(\x03\x12\x0f\n\x07queries\x18\x0e \x01(\x03\x12\x11\n\tis_pinned\x18\x0f \x01(\x08\"\x90\x01\n\x0bStoredIndex\x12\r\n\x05index\x18\x01 \x01(\t\x12\x19\n\x11newest_generation\x18\x02 \x01(\x03\x12\x13\n\x0bhas_current\x18\x03 \x01(\x08\x12-\n\thold_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bhold_reason\x18\x05 \x01(\t\"\x9e\x01\n\x10PinnedGeneration\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12,\n\x08pin_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa1\x01\n\x11RefusedGeneration\x12\r\n\x05index\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12/\n\x0brefuse_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcd\x02\n\x11GetStatusResponse\x12\x35\n\x06loaded\x18\x01 \x03(\x0b\x32%.lookalike.search.v1.LoadedGeneration\x12\x37\n\x07refused\x18\x02 \x03(\x0b\x32&.lookalike.search.v1.RefusedGeneration\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06pinned\x18\x06 \x03(\x0b\x32%.lookalike.search.v1.PinnedGeneration\x12\x30\n\x06stored\x18\x07 \x03(\x0b\x32 .lookalike.search.v1.StoredIndex\x12\x0f\n\x07missing\x18\x08 \x03(\t\"\x10\n\x0eRefreshRequest\"I\n\x0fRefreshResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.lookalike.search.v1.GetStatusResponse\"Z\n\nTryRequest\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\"V\n\x0bTryResponse\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\x37\n\x07refused\x18\x02 \x01(\x0b\x32&.lookalike.search.v1.RefusedGeneration\"j\n\nPinRequest\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"~\n\x0bPinResponse\x12\x37\n\x07refused\x18\x01 \x01(\x0b\x32&.lookalike.search.v1.RefusedGeneration\x12\x36\n\x06status\x18\x02 \x01(\x0b\x32&.lookalike.search.v1.GetStatusResponse\"/\n\x0cUnpinRequest\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\"G\n\rUnpinResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.lookalike.search.v1.GetStatusResponse2\xa9\x03\n\x11IndexAdminService\x12Z\n\tGetStatus\x12%.lookalike.search.v1.GetStatusRequest\x1a&.lookalike.search.v1.GetStatusResponse\x12T\n\x07Refresh\x12#.lookalike.search.v1.RefreshRequest\x1a$.lookalike.search.v1.RefreshResponse\x12H\n\x03Try\x12\x1f.lookalike.search.v1.TryRequest\x1a .lookalike.search.v1.TryResponse\x12H\n\x03Pin\x12\x1f.lookalike.search.v1.PinRequest\x1a .lookalike.search.v1.PinResponse\x12N\n\x05Unpin\x12!.lookalike.search.v1.UnpinRequest\x1a\".lookalike.search.v1.UnpinResponseB9\n\x17\x63om.lookalike.search.v1P\x01Z\x1clookalike/search/v1;searchv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flookalike/search/v1/admin.proto\x12\x13lookalike.search.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\x85\x03\n\x10LoadedGeneration\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpromote_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bphoto_count\x18\x07 \x01(\x03\x12\x12\n\nitem_count\x18\x08 \x01(\x03\x12\x14\n\x0cmapped_bytes\x18\t \x01(\x03\x12\x12\n\nis_current\x18\n \x01(\x08\x12\x13\n\x0blive_recall\x18\x0b \x01(\x01\x12\x1b\n\x13live_recall_samples\x18\x0c \x01(\x03\x12\x17\n\x0finternal_errors\x18\r \x01(\x03\x12\x0f\n\x07queries\x18\x0e \x01(\x03\x12\x11\n\tis_pinned\x18\x0f \x01(\x08\"\x90\x01\n\x0bStoredIndex\x12\r\n\x05index\x18\x01 \x01(\t\x12\x19\n\x11newest_generation\x18\x02 \x01(\x03\x12\x13\n\x0bhas_current\x18\x03 \x01(\x08\x12-\n\thold_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bhold_reason\x18\x05 \x01(\t\"\x9e\x01\n\x10PinnedGeneration\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12,\n\x08pin_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb2\x01\n\x11RefusedGeneration\x12\r\n\x05index\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12/\n\x0brefuse_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07passing\x18\x07 \x01(\x08\"\x99\x03\n\x11GetStatusResponse\x12\x35\n\x06loaded\x18\x01 \x03(\x0b\x32%.lookalike.search.v1.LoadedGeneration\x12\x37\n\x07refused\x18\x02 \x03(\x0b\x32&.lookalike.search.v1.RefusedGeneration\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x0f\n\x07version\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x06pinned\x18\x06 \x03(\x0b\x32%.lookalike.search.v1.PinnedGeneration\x12\x30\n\x06stored\x18\x07 \x03(\x0b\x32 .lookalike.search.v1.StoredIndex\x12\x0f\n\x07missing\x18\x08 \x03(\t\x12\x33\n\x0fstore_read_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rstore_trouble\x18\n \x01(\t\"\x10\n\x0eRefreshRequest\"I\n\x0fRefreshResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.lookalike.search.v1.GetStatusResponse\"Z\n\nTryRequest\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\"V\n\x0bTryResponse\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\x37\n\x07refused\x18\x02 \x01(\x0b\x32&.lookalike.search.v1.RefusedGeneration\"j\n\nPinRequest\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\x17\n\x0fmanifest_sha256\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"~\n\x0bPinResponse\x12\x37\n\x07refused\x18\x01 \x01(\x0b\x32&.lookalike.search.v1.RefusedGeneration\x12\x36\n\x06status\x18\x02 \x01(\x0b\x32&.lookalike.search.v1.GetStatusResponse\"/\n\x0cUnpinRequest\x12\r\n\x05index\x18\x01 \x01(\t\x12\x10\n\x08space_id\x18\x02 \x01(\t\"G\n\rUnpinResponse\x12\x36\n\x06status\x18\x01 \x01(\x0b\x32&.lookalike.search.v1.GetStatusResponse2\xa9\x03\n\x11IndexAdminService\x12Z\n\tGetStatus\x12%.lookalike.search.v1.GetStatusRequest\x1a&.lookalike.search.v1.GetStatusResponse\x12T\n\x07Refresh\x12#.lookalike.search.v1.RefreshRequest\x1a$.lookalike.search.v1.RefreshResponse\x12H\n\x03Try\x12\x1f.lookalike.search.v1.TryRequest\x1a .lookalike.search.v1.TryResponse\x12H\n\x03Pin\x12\x1f.lookalike.search.v1.PinRequest\x1a .lookalike.search.v1.PinResponse\x12N\n\x05Unpin\x12!.lookalike.search.v1.UnpinRequest\x1a\".lookalike.search.v1.UnpinResponseB9\n\x17\x63om.lookalike.search.v1P\x01Z\x1clookalike/search/v1;searchv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,25 +42,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PINNEDGENERATION']._serialized_start=649
   _globals['_PINNEDGENERATION']._serialized_end=807
   _globals['_REFUSEDGENERATION']._serialized_start=810
-  _globals['_REFUSEDGENERATION']._serialized_end=971
-  _globals['_GETSTATUSRESPONSE']._serialized_start=974
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1307
-  _globals['_REFRESHREQUEST']._serialized_start=1309
-  _globals['_REFRESHREQUEST']._serialized_end=1325
-  _globals['_REFRESHRESPONSE']._serialized_start=1327
-  _globals['_REFRESHRESPONSE']._serialized_end=1400
-  _globals['_TRYREQUEST']._serialized_start=1402
-  _globals['_TRYREQUEST']._serialized_end=1492
-  _globals['_TRYRESPONSE']._serialized_start=1494
-  _globals['_TRYRESPONSE']._serialized_end=1580
-  _globals['_PINREQUEST']._serialized_start=1582
-  _globals['_PINREQUEST']._serialized_end=1688
-  _globals['_PINRESPONSE']._serialized_start=1690
-  _globals['_PINRESPONSE']._serialized_end=1816
-  _globals['_UNPINREQUEST']._serialized_start=1818
-  _globals['_UNPINREQUEST']._serialized_end=1865
-  _globals['_UNPINRESPONSE']._serialized_start=1867
-  _globals['_UNPINRESPONSE']._serialized_end=1938
-  _globals['_INDEXADMINSERVICE']._serialized_start=1941
-  _globals['_INDEXADMINSERVICE']._serialized_end=2366
+  _globals['_REFUSEDGENERATION']._serialized_end=988
+  _globals['_GETSTATUSRESPONSE']._serialized_start=991
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1400
+  _globals['_REFRESHREQUEST']._serialized_start=1402
+  _globals['_REFRESHREQUEST']._serialized_end=1418
+  _globals['_REFRESHRESPONSE']._serialized_start=1420
+  _globals['_REFRESHRESPONSE']._serialized_end=1493
+  _globals['_TRYREQUEST']._serialized_start=1495
+  _globals['_TRYREQUEST']._serialized_end=1585
+  _globals['_TRYRESPONSE']._serialized_start=1587
+  _globals['_TRYRESPONSE']._serialized_end=1673
+  _globals['_PINREQUEST']._serialized_start=1675
+  _globals['_PINREQUEST']._serialized_end=1781
+  _globals['_PINRESPONSE']._serialized_start=1783
+  _globals['_PINRESPONSE']._serialized_end=1909
+  _globals['_UNPINREQUEST']._serialized_start=1911
+  _globals['_UNPINREQUEST']._serialized_end=1958
+  _globals['_UNPINRESPONSE']._serialized_start=1960
+  _globals['_UNPINRESPONSE']._serialized_end=2031
+  _globals['_INDEXADMINSERVICE']._serialized_start=2034
+  _globals['_INDEXADMINSERVICE']._serialized_end=2459
 # @@protoc_insertion_point(module_scope)

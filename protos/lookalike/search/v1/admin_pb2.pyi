@@ -61,7 +61,9 @@ class LoadedGeneration(google.protobuf.message.Message):
     mapped_bytes: builtins.int
     """The bytes of its mapped files."""
     is_current: builtins.bool
-    """Whether CURRENT names it. False while CURRENT names one that was refused or is being loaded."""
+    """Whether CURRENT names it. False while CURRENT names one that was refused or is being loaded; true where CURRENT
+    was not read since the replica started.
+    """
     live_recall: builtins.float
     """The mean recall of its sampled answers, 0 to 1: answers given at the default effort, answered again exactly.
     Says nothing where live_recall_samples is 0.
@@ -196,6 +198,7 @@ class RefusedGeneration(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     REFUSE_TIME_FIELD_NUMBER: builtins.int
+    PASSING_FIELD_NUMBER: builtins.int
     index: builtins.str
     """The index's name."""
     generation: builtins.int
@@ -206,6 +209,8 @@ class RefusedGeneration(google.protobuf.message.Message):
     """Why, as one word: "blob_missing", "hash_mismatch", "golden_queries", ..."""
     message: builtins.str
     """Why, in a sentence."""
+    passing: builtins.bool
+    """Whether the reason may go away, as a full disk: the replica tries again every 30 s."""
     @property
     def refuse_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was refused."""
@@ -219,9 +224,10 @@ class RefusedGeneration(google.protobuf.message.Message):
         reason: builtins.str | None = ...,
         message: builtins.str | None = ...,
         refuse_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        passing: builtins.bool | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["refuse_time", b"refuse_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["generation", b"generation", "index", b"index", "manifest_sha256", b"manifest_sha256", "message", b"message", "reason", b"reason", "refuse_time", b"refuse_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["generation", b"generation", "index", b"index", "manifest_sha256", b"manifest_sha256", "message", b"message", "passing", b"passing", "reason", b"reason", "refuse_time", b"refuse_time"]) -> None: ...
 
 global___RefusedGeneration = RefusedGeneration
 
@@ -239,10 +245,14 @@ class GetStatusResponse(google.protobuf.message.Message):
     PINNED_FIELD_NUMBER: builtins.int
     STORED_FIELD_NUMBER: builtins.int
     MISSING_FIELD_NUMBER: builtins.int
+    STORE_READ_TIME_FIELD_NUMBER: builtins.int
+    STORE_TROUBLE_FIELD_NUMBER: builtins.int
     ready: builtins.bool
     """Whether the replica is ready."""
     version: builtins.str
     """The version of the service."""
+    store_trouble: builtins.str
+    """What the last look at the store could not read, in a sentence; empty where it could read everything."""
     @property
     def loaded(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LoadedGeneration]:
         """What is served, sorted by index and space."""
@@ -267,6 +277,10 @@ class GetStatusResponse(google.protobuf.message.Message):
     def missing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The indexes that it has to serve before it is ready, and does not serve yet, sorted."""
 
+    @property
+    def store_read_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the store was read last; unset where it was not since the replica started. What is new is not seen later."""
+
     def __init__(
         self,
         *,
@@ -278,9 +292,11 @@ class GetStatusResponse(google.protobuf.message.Message):
         pinned: collections.abc.Iterable[global___PinnedGeneration] | None = ...,
         stored: collections.abc.Iterable[global___StoredIndex] | None = ...,
         missing: collections.abc.Iterable[builtins.str] | None = ...,
+        store_read_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        store_trouble: builtins.str | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "missing", b"missing", "pinned", b"pinned", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "stored", b"stored", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["start_time", b"start_time", "store_read_time", b"store_read_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["loaded", b"loaded", "missing", b"missing", "pinned", b"pinned", "ready", b"ready", "refused", b"refused", "start_time", b"start_time", "store_read_time", b"store_read_time", "store_trouble", b"store_trouble", "stored", b"stored", "version", b"version"]) -> None: ...
 
 global___GetStatusResponse = GetStatusResponse
 

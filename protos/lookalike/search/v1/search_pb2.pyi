@@ -68,7 +68,7 @@ class _Accuracy:
 class _AccuracyEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Accuracy.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     ACCURACY_UNSPECIFIED: _Accuracy.ValueType  # 0
-    """The index's target, usually ACCURACY_RECALL_99."""
+    """As ACCURACY_RECALL_99."""
     ACCURACY_RECALL_90: _Accuracy.ValueType  # 1
     """On average at least 90 % of the true nearest."""
     ACCURACY_RECALL_95: _Accuracy.ValueType  # 2
@@ -82,7 +82,7 @@ class Accuracy(_Accuracy, metaclass=_AccuracyEnumTypeWrapper):
     """How sure the answer should be."""
 
 ACCURACY_UNSPECIFIED: Accuracy.ValueType  # 0
-"""The index's target, usually ACCURACY_RECALL_99."""
+"""As ACCURACY_RECALL_99."""
 ACCURACY_RECALL_90: Accuracy.ValueType  # 1
 """On average at least 90 % of the true nearest."""
 ACCURACY_RECALL_95: Accuracy.ValueType  # 2
@@ -711,7 +711,7 @@ global___Answered = Answered
 
 @typing.final
 class SearchTimings(google.protobuf.message.Message):
-    """Where the time of a call went."""
+    """Where the time of a call went. Of a search that was done for several calls together: this call's share of it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
