@@ -41,8 +41,8 @@ def serve(config: SearchConfig) -> None:
     registry.register(Residency(catalog, cache.folder))
 
     def admit() -> None:
-        server.set_ready(True)
         metrics.ready.set(1)
+        server.set_ready(True)
 
     readiness = Readiness(catalog, config.required, admit)
     loader = Loader(
