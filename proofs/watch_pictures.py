@@ -30,7 +30,7 @@ _LINES = 6  # in a legend
 _LONG = 34  # letters of a name
 _COLOURS = 128
 _GREY, _BAND = "#5f6b7a", "#eef2f6"
-_SAID = 16  # lines of a panel of numbers, in two columns
+_SAID = 20  # lines of a panel of numbers, in two columns
 _TIMES = (("d", 86400), ("h", 3600), ("min", 60))
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -175,7 +175,7 @@ def _said(axes: Any, lines: list[str]) -> None:
     axes.axis("off")
     for place, line in enumerate(lines[:_SAID]):
         column, height = divmod(place, _SAID // 2)
-        at = (0.56 * column, 0.88 - 0.125 * height)
+        at = (0.56 * column, 0.88 - height / (_SAID // 2))
         axes.text(
             *at, line, fontsize=9 if len(lines) <= _SAID // 2 else 7, transform=axes.transAxes
         )
