@@ -239,7 +239,7 @@ def decode(data: bytes, kind: type[Kind], what: str) -> Kind:
         if kind is not Hold:
             raw = _of_this_schema(raw, f"{what}: expected {kind.__name__}")
         value = msgspec.convert(raw, kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{what}: expected {kind.__name__} as JSON, got {error}") from None
     if isinstance(value, Manifest):
         check_name(value.index, f"{what}: index")

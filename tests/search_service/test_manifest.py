@@ -105,7 +105,9 @@ def test_a_draft_is_held_to_the_same(forest_build):
         decode(changed(draft, segments__0__efforts=[]), Draft, "draft")
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"null", b"[]", b"\xff", b"{}", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"null", b"[]", b"\xff", b'{"\xff": 1}', b"{}", b"[" * 100_000]
+)
 def test_what_is_no_json_of_its_kind_is_refused(data):
     for kind in (Manifest, Draft, Current):
         with pytest.raises(FormatError, match=kind.__name__):
