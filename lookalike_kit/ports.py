@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc  # type: ignore[import-untyped]
@@ -50,7 +51,7 @@ class Ports:
         call_log = CallLog(config.log_calls_every, config.log_slow_seconds)
         self._around = (RpcMetrics(registry), StatusInterceptor(call_log))
         reloads = ReloadMetrics(registry)
-        credentials = _credentials(config, reloads)
+        credentials = _credentials(config, reloads)  # each port has its own
         known = _known_callers(config, reloads, self._refuser)
         of_health = Registration(
             HEALTH, lambda server: health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
@@ -61,7 +62,7 @@ class Ports:
         admission.follow(lambda: pool.in_flight, lambda: pool.reading)
         capped = known(admission.over_cap, max_calls_each=config.max_calls_each)
         spans = () if traces is None else (traces.interceptor,)
-        self.calls = self._port("address", pool, services, capped, credentials, spans)
+        self.calls = self._port("address", pool, services, capped, credentials(), spans)
 
         admin_pool = AdmissionPool(_ADMIN_RUNNING, _ADMIN_WAITING, Unobserved())
         allowed = known(admission.over_cap, allowed=config.admin_callers, exempt=HEALTH)
@@ -71,7 +72,7 @@ class Ports:
             admin_pool,
             everything,
             allowed,
-            credentials,
+            credentials(),
             longest_call_seconds=_ADMIN_CALL_SECONDS,
         )
 
@@ -110,16 +111,19 @@ class Ports:
         )
 
 
-def _credentials(config: ServerConfig, reloads: ReloadMetrics) -> grpc.ServerCredentials | None:
+def _credentials(
+    config: ServerConfig, reloads: ReloadMetrics
+) -> Callable[[], grpc.ServerCredentials | None]:
+    """Makes a port's; None where calls are in plain text."""
     if config.tls_certificate is None or config.tls_key is None:
-        return None
+        return lambda: None
     paths = [config.tls_certificate, config.tls_key]
     if config.tls_client_ca is not None:
         paths.append(config.tls_client_ca)
     with _expecting("tls_certificate"):
         certificates = Reloading("certificate", paths, tls.parse, reloads.reloaded)
     reloads.follow_certificate(lambda: certificates.current().ends)
-    return tls.credentials(certificates)
+    return partial(tls.credentials, certificates)
 
 
 def _known_callers(

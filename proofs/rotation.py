@@ -232,6 +232,8 @@ def _by_name(running: Running) -> str:
 def _counted(running: Running) -> tuple[int, int, int]:
     """Calls that were not answered; files taken, files refused."""
     refused = loaded = not_loaded = 0
+    if running.exit_code is not None:
+        raise SystemExit(f"{running.name}: got exit {running.exit_code}: {running.last_words()}")
     for (name, labels), value in scrape(running.metrics_address).items():
         of = dict(labels)
         if name == "grpc_server_handled_total" and of["grpc_code"] != "OK":

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from lookalike_kit import calls, tls
 from lookalike_kit.config import ConfigError
+from lookalike_kit.reloading import Reloading
 from lookalike_kit.server import Server
 from lookalike_kit.server_config import ServerConfig
 
@@ -148,6 +149,22 @@ def test_certificates_change_under_load_without_a_failed_call(serve, secret, aut
         done.set()
 
     assert set(outcomes) == {"hello"}
+
+
+def test_grpc_is_handed_each_version_once(authority, tmp_path):
+    files = {name: tmp_path / name for name in ("crt", "key")}
+
+    def write():
+        for name, content in pair(authority).items():
+            files[name].write_bytes(content)
+
+    write()
+    changes = tls.Changes(Reloading("certificate", [*files.values()], tls.parse, lambda *_: None))
+    assert changes() is None
+
+    write()
+    assert changes() is not None
+    assert changes() is None
 
 
 def test_a_key_of_another_certificate_leaves_the_pair_before(serve, mounted, authority):
