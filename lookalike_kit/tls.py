@@ -54,7 +54,7 @@ def credentials(certificates: Reloading[Certificates]) -> grpc.ServerCredentials
     current = certificates.current()
     return grpc.dynamic_ssl_server_credentials(
         current.configuration,
-        Changes(certificates),  # type: ignore[arg-type]  # the stubs do not know of None
+        Changes(certificates, current),  # type: ignore[arg-type]  # the stubs do not know of None
         require_client_authentication=current.client_ca is not None,
     )
 
@@ -67,10 +67,10 @@ class Changes:
     SIGSEGV in one of ten runs with many new connections.
     """
 
-    def __init__(self, certificates: Reloading[Certificates]) -> None:
+    def __init__(self, certificates: Reloading[Certificates], given: Certificates) -> None:
         self._certificates = certificates
         self._lock = threading.Lock()
-        self._given = certificates.current()
+        self._given = given  # what gRPC has already
 
     def __call__(self) -> grpc.ServerCertificateConfiguration | None:
         current = self._certificates.current()

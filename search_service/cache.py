@@ -19,6 +19,7 @@ from search_service.manifest import (
     Manifest,
     blob_key,
     decode,
+    digest,
     encode,
 )
 from search_service.pins import Pin, decode_pins, encode_pins
@@ -77,7 +78,9 @@ class Cache:
         self._verified.update(blob.sha256 for blob in blobs)
 
     def manifest(self, sha256: str) -> bytes | None:
-        return self._files.read_or_none(f"manifests/{sha256}")
+        """The copy here; None where there is none, or one that is damaged."""
+        data = self._files.read_or_none(f"manifests/{sha256}")
+        return data if data is not None and digest(data) == sha256 else None
 
     def keep_manifest(self, sha256: str, data: bytes) -> Path:
         self._files.put(f"manifests/{sha256}", data)

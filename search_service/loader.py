@@ -453,9 +453,7 @@ class Loader:
         """A manifest from the cache, or else from the store, if it is what its name says."""
         key = manifest_key(index, number, sha256)
         try:
-            data = self._cache.manifest(sha256)
-            if data is None or digest(data) != sha256:
-                data = self._store.read(key)
+            data = self._cache.manifest(sha256) or self._store.read(key)
             return decode(data, Manifest, key) if digest(data) == sha256 else None
         except (FormatError, StoreError, OSError):
             return None

@@ -85,7 +85,7 @@ for each in (
 )
 @click.option(
     "--target-recall",
-    default=0.99,
+    default=DEFAULT_RECALL,
     show_default=True,
     type=click.FloatRange(0, DEFAULT_RECALL),
     help="Where engines and widths are compared: at the most that callers ask an engine for.",

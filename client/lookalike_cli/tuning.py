@@ -38,7 +38,7 @@ OPTIONS: tuple[Option, ...] = ("auto", "fastest")
 )
 @click.option(
     "--target-recall",
-    default=0.99,
+    default=DEFAULT_RECALL,
     show_default=True,
     type=click.FloatRange(0, DEFAULT_RECALL),
     help="Where they are compared: at the most that callers ask an engine for.",

@@ -159,7 +159,8 @@ def test_grpc_is_handed_each_version_once(authority, tmp_path):
             files[name].write_bytes(content)
 
     write()
-    changes = tls.Changes(Reloading("certificate", [*files.values()], tls.parse, lambda *_: None))
+    certificates = Reloading("certificate", [*files.values()], tls.parse, lambda *_: None)
+    changes = tls.Changes(certificates, certificates.current())
     assert changes() is None
 
     write()
