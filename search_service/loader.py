@@ -14,29 +14,27 @@ from time import monotonic
 
 from lookalike_kit import logs
 from lookalike_kit.errors import InvalidField
+from search_service.ancestors import Ancestors
 from search_service.apart import RefusedError
 from search_service.cache import Cache
 from search_service.catalog import Catalog
 from search_service.generation import Generation
 from search_service.intake import Intake
 from search_service.manifest import (
-    GENERATIONS,
     NAME,
     SCHEMA,
     Current,
     Entry,
     FormatError,
-    Manifest,
     current_key,
     decode,
     digest,
-    manifest_key,
 )
 from search_service.metrics import SearchMetrics
 from search_service.pins import Pin, with_pins
 from search_service.refusals import Refusal, Refusals
 from search_service.shelf import Shelf, read_shelf
-from search_service.store import Store, StoreError
+from search_service.store import Store
 
 _log = logs.get(__name__)
 # A full disk or an unreadable blob may pass: such a refusal is looked at again after this.
@@ -77,6 +75,7 @@ class Loader:
         self._store = store
         self._cache = cache
         self._intake = Intake(store, cache, max_mapped_bytes, intake_cpu_share)
+        self._ancestors = Ancestors(store, cache)
         self._catalog = catalog
         self._metrics = metrics
         self._indexes = tuple(indexes)
@@ -409,54 +408,11 @@ class Loader:
 
     def _walk(self, index: str, entry: Entry) -> Generation | None:
         """The newest ancestor of a refused generation that passes."""
-        older = self._before(index, entry)
-        while older is not None and older.generation < entry.generation:  # or it may go in a circle
+        for older in self._ancestors.of(index, entry):
             if generation := self._load_or_refuse(index, older):
                 _log.warning("serving an ancestor", index=index, generation=older.generation)
                 return generation
-            entry, older = older, self._before(index, older)
         return None
-
-    def _before(self, index: str, entry: Entry) -> Entry | None:
-        """Its parent. Of a manifest that cannot be read: what was served here last, or else the
-        generation of its space before it."""
-        manifest = self._readable(index, entry.generation, entry.manifest_sha256)
-        if manifest is None:
-            return self._served_before(index, entry) or self._lower_in_store(index, entry)
-        if manifest.parent is None:
-            return None
-        return Entry(
-            space_id=entry.space_id,
-            generation=manifest.parent.number,
-            manifest_sha256=manifest.parent.sha256,
-        )
-
-    def _served_before(self, index: str, entry: Entry) -> Entry | None:
-        last = self._cache.last_served(index)
-        served = last.serving if last else ()
-        older = (each for each in served if each.generation < entry.generation)
-        return next((each for each in older if each.space_id == entry.space_id), None)
-
-    def _lower_in_store(self, index: str, entry: Entry) -> Entry | None:
-        try:
-            names = self._store.names(f"indexes/{index}/generations")
-        except OSError:
-            return None
-        for match in filter(None, map(GENERATIONS.fullmatch, reversed(names))):
-            number, sha256 = int(match[1]), match[2]
-            manifest = self._readable(index, number, sha256) if number < entry.generation else None
-            if manifest and manifest.space_id == entry.space_id:
-                return Entry(space_id=entry.space_id, generation=number, manifest_sha256=sha256)
-        return None
-
-    def _readable(self, index: str, number: int, sha256: str) -> Manifest | None:
-        """A manifest from the cache, or else from the store, if it is what its name says."""
-        key = manifest_key(index, number, sha256)
-        try:
-            data = self._cache.manifest(sha256) or self._store.read(key)
-            return decode(data, Manifest, key) if digest(data) == sha256 else None
-        except (FormatError, StoreError, OSError):
-            return None
 
     def _refuse(self, index: str, number: int, sha256: str, refused: RefusedError) -> None:
         if self._refusals.add(index, number, sha256, refused).passing:
