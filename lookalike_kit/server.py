@@ -23,6 +23,8 @@ from lookalike_kit.traces import Traces
 # SERVING from the start to the end, ready or not: what a liveness probe asks by name.
 LIVE = "live"
 _ABANDON_SECONDS = 0.5  # to refuse what comes, and again to finish
+# Beyond the drain and the grace, for what has nothing left to wait for.
+_END_SECONDS = 10.0
 
 log = logs.get(__name__)
 
@@ -125,9 +127,16 @@ class Server:
         self._stop_asked.put(None)
 
     def run_until_signal(self) -> None:
-        """Serves until SIGTERM, SIGINT or request_stop, then drains; returns when all is closed."""
+        """Serves until SIGTERM, SIGINT or request_stop, then drains; returns when all is closed.
+
+        From the signal on the process has the drain, the grace and 10 s more to end: then it ends
+        with exit code 1, whatever hangs, and the log has what every thread was doing.
+        """
         self.catch_signals()
         self._stop_asked.get()
+        # The interpreter waits for its threads at the end, and a kubelet would kill without a word.
+        latest = self._config.drain_seconds + self._config.grace_seconds + _END_SECONDS
+        faulthandler.dump_traceback_later(latest, exit=True)
         self.stop()
 
     def stop(self, drain_seconds: float | None = None) -> None:

@@ -95,5 +95,9 @@ class Tier:
         time.sleep(NEWS_SECONDS)
         self.pods.remove(pod)
         self._tell()
-        self.exit_codes.add(pod.running.process.wait(GRACE_PERIOD_SECONDS))
+        code = pod.running.process.wait(GRACE_PERIOD_SECONDS)
+        if code:
+            log = pod.running.log.read_text()
+            print(f"{self.name}-{pod.number} ended with {code}:", log[-9000:])
+        self.exit_codes.add(code)
         pod.host.remove()

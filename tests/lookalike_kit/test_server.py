@@ -1,3 +1,4 @@
+import faulthandler
 import json
 import signal
 import socket
@@ -25,7 +26,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 ECHO = "test.v1.EchoService"
 
-# Answers Say after half a second, drains for as long as it is told.
+# Answers Say after half a second, or never, and drains for as long as it is told.
 PROGRAM = """
 import sys, time
 import grpc
@@ -34,7 +35,7 @@ from lookalike_kit import logs
 from lookalike_kit.server import Registration, Server, ServerConfig
 
 def say(request, context):
-    time.sleep(0.5)
+    time.sleep(600 if request == b"for ever" else 0.5)
     return request
 
 def register(server):
@@ -45,7 +46,7 @@ def register(server):
 logs.configure("info", "echo")
 config = ServerConfig(
     address="127.0.0.1:0", admin_address="127.0.0.1:0", metrics_address="127.0.0.1:0",
-    drain_seconds=float(sys.argv[1]), grace_seconds=10.0,
+    drain_seconds=float(sys.argv[1]), grace_seconds=float(sys.argv[2]),
 )
 server = Server(
     config, "echo", CollectorRegistry(), [Registration("test.v1.EchoService", register)]
@@ -69,9 +70,10 @@ def check(channel: grpc.Channel, name: str = "") -> Any:
 class Process:
     """A server in a process of its own."""
 
-    def __init__(self, drain_seconds: float) -> None:
+    def __init__(self, drain_seconds: float, grace_seconds: float = 10.0) -> None:
+        seconds = [str(drain_seconds), str(grace_seconds)]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(drain_seconds)], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", PROGRAM, *seconds], stderr=subprocess.PIPE, text=True
         )
         self.serving = self.line()
         self.channel = grpc.insecure_channel(self.serving["address"])
@@ -81,6 +83,10 @@ class Process:
     def line(self) -> dict[str, Any]:
         assert self.process.stderr is not None
         return json.loads(self.process.stderr.readline())
+
+    def rest(self) -> list[str]:
+        assert self.process.stderr is not None
+        return self.process.stderr.read().splitlines()
 
     def metrics(self) -> str:
         url = f"http://{self.serving['metrics_address']}/metrics"
@@ -245,7 +251,21 @@ def test_sigterm_says_not_serving_and_serves_on_until_a_second_one(process):
 
     assert running.result() == b"in flight"
     assert process.process.wait(20) == 0
-    assert process.line()["event"] == "stopped"
+    assert json.loads(process.rest()[-1])["event"] == "stopped"
+
+
+def test_a_process_that_hangs_at_its_end_ends_all_the_same_and_says_where():
+    started = Process(drain_seconds=0.0, grace_seconds=0.2)
+    try:
+        hanging = started.say.future(b"for ever", timeout=60)
+        started.wait_for_calls(1)
+        started.process.terminate()
+
+        assert started.process.wait(20) == 1
+        assert hanging.code() is not grpc.StatusCode.OK
+        assert any(" in say" in line for line in started.rest())
+    finally:
+        started.close()
 
 
 @pytest.mark.parametrize("process", [0.0], indirect=True)
@@ -270,6 +290,7 @@ def test_a_request_to_stop_ends_the_run(serve):
     try:
         served.server.run_until_signal()
     finally:
+        faulthandler.cancel_dump_traceback_later()  # it would end this process
         for number, former in before.items():
             signal.signal(number, former)
     with pytest.raises(grpc.RpcError):
