@@ -2,9 +2,10 @@
 
 python -m benchmarks.decoders [--seconds S]
 
-Every decoder gives Pillow the pixels to resize, so that only the decoding differs. simplejpeg and
-OpenCV are no dependencies of this project: pip install simplejpeg opencv-python-headless first, or
-they are left out. `difference` is the mean over the square's bytes (0 to 255) to Pillow's own.
+Every decoder's pixels are resized as served, so that only the decoding differs; in the last row
+Pillow resizes as well. OpenCV is no dependency of this project: pip install opencv-python-headless
+first, or it is left out. `difference` is the mean over the square's bytes (0 to 255) to what is
+served.
 """
 
 import argparse
@@ -16,13 +17,16 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import simplejpeg
 from PIL import Image
+from PIL.Image import Resampling
 
 from benchmarks.photograph import photograph
 from benchmarks.record import record, table
 from embedder_service import images
 from embedder_service.images import Pixels
 from embedder_service.spec import Preprocessing
+from embedder_service.squares import square
 
 SIZES = ((300, 300), (640, 427), (4000, 3000))
 MODEL = Preprocessing(resize=232, crop=224)
@@ -36,7 +40,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="for each cell")
     seconds = parser.parse_args().seconds
     figures = measure(seconds)
-    is_full_size = seconds >= FULL_SECONDS and len(figures["images_a_second"]) == 7
+    is_full_size = seconds >= FULL_SECONDS and len(figures["images_a_second"]) == 8
     packages = ("pillow", "simplejpeg", "torchvision", "opencv-python-headless", "numpy")
     record("decoders", figures, is_full_size=is_full_size, packages=packages)
 
@@ -56,34 +60,31 @@ def measure(seconds: float) -> dict[str, dict[str, Any]]:
 
 
 def _decoders() -> dict[str, Read]:
+    need = {"min_height": MODEL.resize, "min_width": MODEL.resize}
+    fast = {"fastdct": True, "fastupsample": True, **need}
     found: dict[str, Read] = {
         "served": lambda content: images.read(content, MODEL)[0],
-        "Pillow": lambda content: _square(Image.open(io.BytesIO(content))),
-        "Pillow, draft": _with_draft,
+        "Pillow": lambda content: _square(np.array(Image.open(io.BytesIO(content)))),
+        "Pillow, draft": lambda content: _square(np.array(_drafted(content))),
+        "simplejpeg, any scale": lambda content: _square(
+            simplejpeg.decode_jpeg(content, "RGB", **need)
+        ),
+        "simplejpeg, any scale, fast DCT": lambda content: _square(
+            simplejpeg.decode_jpeg(content, "RGB", **fast)
+        ),
     }
-    if simplejpeg := _installed("simplejpeg"):
-        need = {"min_height": MODEL.resize, "min_width": MODEL.resize}
-        found["simplejpeg"] = lambda content: _square(
-            Image.fromarray(simplejpeg.decode_jpeg(content, "RGB", **need))
-        )
-        found["simplejpeg, fast DCT"] = lambda content: _square(
-            Image.fromarray(
-                simplejpeg.decode_jpeg(content, "RGB", fastdct=True, fastupsample=True, **need)
-            )
-        )
     if torchvision := _installed("torchvision.io"):
         torch = import_module("torch")
         torch.set_num_threads(1)
         found["torchvision"] = lambda content: _square(
-            Image.fromarray(
-                torchvision.decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8))
-                .permute(1, 2, 0)
-                .numpy()
-            )
+            torchvision.decode_jpeg(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+            .permute(1, 2, 0)
+            .numpy()
         )
     if cv2 := _installed("cv2"):
         cv2.setNumThreads(1)
         found["OpenCV, reduced"] = lambda content: _with_opencv(cv2, content)
+    found["Pillow, draft and resize"] = _by_pillow_alone
     return found
 
 
@@ -95,10 +96,20 @@ def _installed(name: str) -> ModuleType | None:
         return None
 
 
-def _with_draft(content: bytes) -> Pixels:
+def _drafted(content: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(content))
     image.draft(None, (MODEL.resize, MODEL.resize))
-    return _square(image)
+    image.load()
+    return image
+
+
+def _by_pillow_alone(content: bytes) -> Pixels:
+    image = _drafted(content)
+    kept = min(image.size) * MODEL.crop / MODEL.resize
+    left, top = ((side - kept) / 2 for side in image.size)
+    box = (left, top, left + kept, top + kept)
+    small = image.resize((MODEL.crop, MODEL.crop), Resampling.BILINEAR, box=box)
+    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
 
 
 def _with_opencv(cv2: ModuleType, content: bytes) -> Pixels:
@@ -107,12 +118,11 @@ def _with_opencv(cv2: ModuleType, content: bytes) -> Pixels:
     scale = max(each for each in (1, 2, 4, 8) if each == 1 or shorter // each >= MODEL.resize)
     flag = cv2.IMREAD_COLOR if scale == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{scale}")
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    return _square(Image.fromarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)))
+    return _square(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
 
-def _square(image: Image.Image) -> Pixels:
-    image.load()
-    return images.square(image.convert("RGB"), MODEL)
+def _square(pixels: Pixels) -> Pixels:
+    return square(pixels, MODEL)
 
 
 def _row(read: Read, files: dict[str, bytes], seconds: float) -> list[float]:

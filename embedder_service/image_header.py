@@ -48,13 +48,17 @@ class BrokenImage(ServiceError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the file promises. `scans` are a JPEG's passes over its pixels."""
+    """What the file promises. `scans` are a JPEG's passes over its pixels.
+
+    has_metadata: whether it may hold EXIF, or an orientation told in another way.
+    """
 
     format: str
     width: int
     height: int
     frames: int = 1
     scans: int = 1
+    has_metadata: bool = True
 
     @property
     def pixels(self) -> int:
@@ -81,6 +85,7 @@ def read_header(content: bytes) -> ImageHeader:
 
 def _jpeg(content: bytes) -> ImageHeader:
     width = height = 0
+    has_metadata = False
     position = 2
     for _ in range(MAX_SEGMENTS):
         position, marker = _jpeg_marker(content, position)
@@ -91,10 +96,12 @@ def _jpeg(content: bytes) -> ImageHeader:
             if width:
                 raise _broken("one frame header", "two")
             height, width = _jpeg_frame(content, position, marker)
+        has_metadata |= marker == 0xE1
         position += max(length, 2)
     else:
         raise _broken(f"pixels within {MAX_SEGMENTS} segments", "more segments")
-    return _checked(ImageHeader("JPEG", width, height, scans=_scans(content, position)))
+    scans = _scans(content, position)
+    return _checked(ImageHeader("JPEG", width, height, scans=scans, has_metadata=has_metadata))
 
 
 def _scans(content: bytes, position: int) -> int:

@@ -1,4 +1,4 @@
-"""Image bytes -> the pixels the model sees. Pillow and numpy; no torch.
+"""Image bytes -> the pixels the model sees.
 
 Serving, golden photos and the evaluation of a training all read images here, so that a vector does
 not depend on who asked for it.
@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import grpc
 import numpy as np
-import numpy.typing as npt
 import PIL
+import simplejpeg
 from lookalike.v1 import error_reason_pb2 as reasons
 from PIL import Image
-from PIL.Image import Resampling, Transpose
 
+from embedder_service import jpeg
 from embedder_service.image_header import BrokenImage, ImageHeader, UnsupportedImage, read_header
 from embedder_service.spec import Preprocessing
+from embedder_service.squares import Pixels, square
 from lookalike_kit.errors import ServiceError
 
 __all__ = [
@@ -36,24 +37,15 @@ __all__ = [
     "cut",
     "decode",
     "read",
-    "square",
     "upright_size",
 ]
 
-DECODER = f"pillow {PIL.__version__}"
+DECODER = f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}"
 
-Pixels = npt.NDArray[np.uint8]
-
-# EXIF orientation -> what turns the stored picture upright.
-_UPRIGHT = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
-}
+# EXIF orientations whose rows are the upright picture's columns; and of each, once these have
+# changed places, the steps through its rows and columns.
+_ON_ITS_SIDE = (5, 6, 7, 8)
+_FLIPPED = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 _ORIENTATION = 0x0112
 
 
@@ -127,7 +119,7 @@ def upright_size(content: bytes, header: ImageHeader) -> tuple[int, int]:
     """
     try:
         with Image.open(io.BytesIO(content), formats=[header.format]) as image:
-            is_on_its_side = _orientation(image) in (5, 6, 7, 8)
+            is_on_its_side = _orientation(image) in _ON_ITS_SIDE
     except MemoryError:
         raise
     except Exception as error:  # as in decode
@@ -182,8 +174,15 @@ def _needed_scale(header: ImageHeader, regions: Sequence[Region], resize: int) -
     return resize / (min(header.width, header.height) * fraction)
 
 
-def _upright(content: bytes, header: ImageHeader, scale: float) -> Image.Image:
-    """The upright RGB picture, at `scale` or larger: JPEGs decode at 1/2, 1/4 and 1/8 for less."""
+def _upright(content: bytes, header: ImageHeader, scale: float) -> Pixels:
+    """uint8 [height, width, 3], at `scale` or larger: JPEGs decode at 1/2, 1/4 and 1/8 for less."""
+    pixels = jpeg.decoded(content, header, scale) if header.format == "JPEG" else None
+    if pixels is None:
+        return _upright_by_pillow(content, header, scale)
+    return _turned(pixels, _told_orientation(content, header) if header.has_metadata else 1)
+
+
+def _upright_by_pillow(content: bytes, header: ImageHeader, scale: float) -> Pixels:
     image: Image.Image
     with Image.open(io.BytesIO(content), formats=[header.format]) as image:
         if image.size != (header.width, header.height):
@@ -191,9 +190,12 @@ def _upright(content: bytes, header: ImageHeader, scale: float) -> Image.Image:
         if scale < 1:
             image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
-        orientation = _UPRIGHT.get(_orientation(image))
-        rgb = _rgb(image)
-    return rgb if orientation is None else rgb.transpose(orientation)
+        return _turned(np.array(_rgb(image)), _orientation(image))
+
+
+def _told_orientation(content: bytes, header: ImageHeader) -> int:
+    with Image.open(io.BytesIO(content), formats=[header.format]) as image:
+        return _orientation(image)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -202,6 +204,14 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001 - whatever noise makes Pillow raise
         return 1  # cameras write broken EXIF around sound pictures
     return value if isinstance(value, int) else 1
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Upright. A view: what is not needed is not moved."""
+    if orientation in _ON_ITS_SIDE:
+        pixels = pixels.transpose(1, 0, 2)
+    down, right = _FLIPPED.get(orientation, (1, 1))
+    return pixels[::down, ::right]
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -214,42 +224,12 @@ def _rgb(image: Image.Image) -> Image.Image:
     return white.convert("RGB")
 
 
-def cut(image: Image.Image, region: Region) -> Image.Image:
-    """The region of an upright picture, rounded outwards to whole pixels."""
-    if region == WHOLE:
-        return image
-    width, height = image.size
+def cut(pixels: Pixels, region: Region) -> Pixels:
+    """The region of an upright picture, rounded outwards to whole pixels. A view."""
+    height, width, _ = pixels.shape
     left, top = math.floor(region.left * width), math.floor(region.top * height)
-    return image.crop(
-        (
-            left,
-            top,
-            max(left + 1, math.ceil(region.right * width)),
-            max(top + 1, math.ceil(region.bottom * height)),
-        )
-    )
-
-
-def square(image: Image.Image, preprocessing: Preprocessing) -> Pixels:
-    """uint8 [3, crop, crop] of an RGB picture, resized and centre cropped in one step.
-
-    What would be cropped away is never computed: a picture of 1 x 50,000,000 pixels would
-    otherwise become one of 232 x 11,600,000,000.
-    """
-    crop = preprocessing.crop
-    shorter = min(image.size)
-    spans = [_kept(length, shorter, preprocessing) for length in image.size]
-    (left, right), (top, bottom) = spans
-    kept = image.resize((crop, crop), Resampling.BILINEAR, box=(left, top, right, bottom))
-    return np.ascontiguousarray(np.asarray(kept).transpose(2, 0, 1))
-
-
-def _kept(length: int, shorter: int, preprocessing: Preprocessing) -> tuple[float, float]:
-    """The span of a side that Resize and CenterCrop would keep, in the picture's own pixels."""
-    resized = preprocessing.resize * length // shorter
-    first = round((resized - preprocessing.crop) / 2)
-    scale = length / resized
-    return first * scale, min((first + preprocessing.crop) * scale, length)
+    right, bottom = math.ceil(region.right * width), math.ceil(region.bottom * height)
+    return pixels[top : max(top + 1, bottom), left : max(left + 1, right)]
 
 
 def _within(what: str, got: int, limit: int) -> None:

@@ -10,10 +10,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from embedder_service import images
 from embedder_service.image_header import ImageHeader
 from embedder_service.images import Limits, Pixels, Region
 from embedder_service.spec import Preprocessing
+from embedder_service.squares import square
 from embedder_service.turns import Turns
 from lookalike_kit import calls
 from lookalike_kit.errors import ServiceError, ShuttingDown
@@ -64,6 +67,8 @@ class Reader:
         observer: Observer,
     ) -> None:
         self._preprocessing = preprocessing
+        # Now, not with the first image: loading what resizes takes seconds.
+        square(np.zeros((1, 1, 3), np.uint8), preprocessing)
         self._limits = limits
         self._at_once = at_once
         self._observer = observer

@@ -1,6 +1,7 @@
 """One process's servers: calls, health and admin, metrics; from binding ports to the drain."""
 
 import faulthandler
+import gc
 import os
 import queue
 import signal
@@ -133,6 +134,10 @@ class Server:
         with exit code 1, whatever hangs, and the log has what every thread was doing.
         """
         self.catch_signals()
+        # What is here stays. Each full collection went through it while every call waited: 0.23 s
+        # for the 360,000 objects beside torch, 0.03 s for the search service's.
+        gc.collect()
+        gc.freeze()
         self._stop_asked.get()
         # The interpreter waits for its threads at the end, and a kubelet would kill without a word.
         latest = self._config.drain_seconds + self._config.grace_seconds + _END_SECONDS

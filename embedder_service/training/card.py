@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from embedder_service import images
@@ -127,7 +128,8 @@ def _jpeg(photo: Photo) -> bytes:
             return content
         upright = ImageOps.exif_transpose(image).convert("RGB")
     if photo.box is not None:
-        upright = images.cut(upright, region_of(photo.box, upright.size))
+        inside = images.cut(np.asarray(upright), region_of(photo.box, upright.size))
+        upright = Image.fromarray(np.ascontiguousarray(inside))
     upright.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
     file = io.BytesIO()
     upright.save(file, "JPEG", quality=92)

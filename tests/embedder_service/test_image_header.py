@@ -27,7 +27,18 @@ from embedder_service.image_header import (
 def test_the_header_says_the_size_before_anything_is_decoded(picture, encode, file_format, options):
     content = encode(picture, file_format, **options)
 
-    assert read_header(content) == ImageHeader(file_format, 300, 400)
+    header = read_header(content)
+
+    assert (header.format, header.width, header.height) == (file_format, 300, 400)
+    assert (header.frames, header.scans) == (1, 1)
+
+
+def test_a_jpeg_says_whether_it_may_be_turned(picture, encode):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+
+    assert not read_header(encode(picture, "JPEG", dpi=(9, 9), comment="upright")).has_metadata
+    assert read_header(encode(picture, "JPEG", exif=exif)).has_metadata
 
 
 def test_a_webp_with_transparency_says_the_size_of_its_canvas(picture, encode):
