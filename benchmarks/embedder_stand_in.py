@@ -2,16 +2,15 @@
 
 All of the embedder but the model, with the settings of the real one. A pass takes so many
 milliseconds an image, off the processor as on a GPU; a vector is the colour of the centre. Its
-/metrics say as well how much CPU the decoding took, headers included:
-stand_in_decode_cpu_seconds_total.
+/metrics say as well how much CPU the decoding took, headers included, but not what it costs to
+have it done in another process: stand_in_decode_cpu_seconds_total.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from lookalike.embedder.v1 import embedder_pb2 as pb
@@ -19,7 +18,11 @@ from prometheus_client import Counter
 
 from embedder_service import images
 from embedder_service.config import PREFIX, EmbedderConfig
-from embedder_service.images import Pixels
+from embedder_service.decoder import Decoded, Job
+from embedder_service.decoder_wire import Asking
+from embedder_service.image_header import ImageHeader
+from embedder_service.images import Limits, Pixels
+from embedder_service.nursery import Nursery
 from embedder_service.pace import Pace
 from embedder_service.pending import Vectors
 from embedder_service.spec import Preprocessing
@@ -36,6 +39,7 @@ def main() -> None:
     config = settings.read(EmbedderConfig, PREFIX, os.environ)
     logs.configure(config.log_level, "embedder")
     seconds = float(str(config.model)) / 1e3
+    nursery = Nursery.fork()
 
     def embed(pixels: Pixels) -> Vectors:
         vectors = np.zeros((len(pixels), DIMENSION), np.float32)
@@ -46,23 +50,27 @@ def main() -> None:
 
     pace = Pace(seconds, seconds * config.max_batch, config.max_batch)
     info = pb.GetInfoResponse(space_id="5" * 64, dimension=DIMENSION, max_images_per_call=64)
-    embedder = Embedder(config, Loaded(embed, pace, PREPROCESSING, info))
+    embedder = Embedder(config, Loaded(embed, pace, PREPROCESSING, info), nursery)
     _put_clock(Counter(DECODE_CPU, "CPU of decoding.", registry=embedder.registry).inc)
     embedder.run()
 
 
 def _put_clock(add_seconds: Callable[[float], None]) -> None:
-    def clocked(read: Callable[..., Any]) -> Callable[..., Any]:
-        def reading(*given: Any) -> Any:
-            began = time.thread_time()
-            try:
-                return read(*given)
-            finally:
-                add_seconds(time.thread_time() - began)
+    check, ask = images.check, Asking.ask
 
-        return reading
+    def checking(content: bytes, limits: Limits) -> ImageHeader:
+        began = time.thread_time()
+        try:
+            return check(content, limits)
+        finally:
+            add_seconds(time.thread_time() - began)
 
-    images.check, images.decode = clocked(images.check), clocked(images.decode)
+    def asking(self: Asking, jobs: Sequence[Job]) -> list[Decoded]:
+        decoded = ask(self, jobs)
+        add_seconds(sum(each.cpu_seconds for each in decoded))
+        return decoded
+
+    images.check, Asking.ask = checking, asking  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -36,10 +36,13 @@ def serve(config: EmbedderConfig) -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     # Importing torch and torchvision takes 8 s: a mistyped variable need not wait for it.
     from embedder_service.loading import load
+    from embedder_service.nursery import Nursery
     from embedder_service.wiring import Embedder
 
+    # Before there are threads or a device, which a copy of this process could not have.
+    nursery = Nursery.fork()
     try:
-        Embedder(config, load(config)).run()
+        Embedder(config, load(config), nursery).run()
     except ModelError as error:
         raise ConfigError(str(error)) from error
 

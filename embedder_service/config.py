@@ -68,12 +68,18 @@ class EmbedderConfig(ServerConfig):
         doc="A forward pass this much longer than ten times its prediction is stuck: the process "
         "says NOT_SERVING and ends with exit code 1.",
     )
-    decode_threads: int = setting(
+    decoders: int = setting(
         0,
         minimum=0,
         maximum=1024,
-        doc="Images that are decoded at once; 0: one a core that the process may use, by its "
-        "affinity and by the CPU limit of its container.",
+        doc="Images that are decoded at once, each by a process of its own; 0: one a core that the "
+        "service may use, by its affinity and by the CPU limit of its container.",
+    )
+    calls_on_one_core: bool = setting(
+        True,
+        doc="Whether all threads keep to one core, chosen at random, where the model has a GPU. "
+        "They share one lock: on one core they answer a third more calls. Not for nodes on which "
+        "other processes are bound to cores.",
     )
     torch_threads: int = setting(
         0, minimum=0, maximum=1024, doc="Threads of the model on a CPU; 0: one a core."

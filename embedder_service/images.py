@@ -161,8 +161,10 @@ def decode(
 
 
 def _undecodable(header: ImageHeader, error: Exception) -> BrokenImage:
+    # Pillow's own words of a file that it does not know are the address of our buffer.
+    why = "no such file" if isinstance(error, PIL.UnidentifiedImageError) else error
     return BrokenImage(
-        f"content: expected a whole {header.format} file, got one that does not decode: {error}"
+        f"content: expected a whole {header.format} file, got one that does not decode: {why}"
     )
 
 

@@ -16,8 +16,8 @@ from lookalike.inference import open_inference_pb2_grpc as pb_grpc
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
 from embedder_service import account, tensors
+from embedder_service.decoder import Squares
 from embedder_service.pipeline import Pipeline
-from embedder_service.reader import Squares
 from lookalike_kit import calls
 from lookalike_kit.errors import ServiceError
 

@@ -54,6 +54,11 @@ class EmbedderMetrics:
             ["kind"],
             registry=registry,
         )
+        self._deaths = Counter(
+            "lookalike_embedder_decoder_deaths",
+            "Decoders that a file has ended, or that were killed; each was replaced.",
+            registry=registry,
+        )
         # From 0 on: a counter that appears as it is counted up shows no increase.
         for kind in TROUBLES:
             self._trouble.labels(kind)
@@ -70,6 +75,10 @@ class EmbedderMetrics:
     def decoded(self, seconds: float) -> None:
         """One image was decoded."""
         self._decode.observe(seconds, calls.exemplar())
+
+    def decoder_died(self) -> None:
+        """A decoder has ended in the middle of a file."""
+        self._deaths.inc()
 
     def batch(self, images: int, waits: Sequence[Wait], forward_seconds: float) -> None:
         """One batch came off the device."""

@@ -1,22 +1,20 @@
-"""The images of many calls, decoded by as many threads as there are cores; each fails alone."""
+"""The images of many calls, decoded by as many decoders as there are cores; each fails alone."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-import numpy as np
-
 from embedder_service import images
-from embedder_service.image_header import ImageHeader
-from embedder_service.images import Limits, Pixels, Region
-from embedder_service.spec import Preprocessing
-from embedder_service.squares import square
+from embedder_service.decoder import Decoded, Decoder, DecodersLost, Job, Squares, bare
+from embedder_service.images import Limits, Region
+from embedder_service.trouble import DeviceFailed
 from embedder_service.turns import Turns
 from lookalike_kit import calls
 from lookalike_kit.errors import ServiceError, ShuttingDown
@@ -24,6 +22,10 @@ from lookalike_kit.errors import ServiceError, ShuttingDown
 # Above this a picture that is decoded in full may take 200 to 600 MB: one at a time.
 LARGE_PIXELS = 16_000_000
 _WEIGHT = 0.05
+# Handed to a decoder together, where so many wait: a wake-up costs 10 to 50 us of two threads. The
+# first of them waits for the last.
+_TOGETHER = 8
+_TOGETHER_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,8 @@ class Photo:
         return len(self.regions) or 1
 
 
-Squares = list[Pixels] | ServiceError
-
-
 class Observer(Protocol):
-    """Who is told of every image, on the thread that decodes it."""
+    """Who is told of every image, on a thread that works for its call."""
 
     def waited_to_decode(self, bulk: bool, seconds: float) -> None:
         """Its turn has come so long after it was the next of its call."""
@@ -53,30 +52,22 @@ class Observer(Protocol):
 
 
 class Reader:
-    """Decodes `at_once` images at a time, and one large one beside them, on threads of its own.
+    """A thread for each decoder, the last of which has the large pictures, one at a time.
 
     More than cores would only take memory. Calls go by turns, an image each, online before bulk; a
-    call that is alone has all threads, but for large ones.
+    call that is alone has all decoders, but for large ones.
     """
 
-    def __init__(
-        self,
-        preprocessing: Preprocessing,
-        limits: Limits,
-        at_once: int,
-        observer: Observer,
-    ) -> None:
-        self._preprocessing = preprocessing
-        # Now, not with the first image: loading what resizes takes seconds.
-        square(np.zeros((1, 1, 3), np.uint8), preprocessing)
+    def __init__(self, limits: Limits, decoders: Sequence[Decoder], observer: Observer) -> None:
         self._limits = limits
-        self._at_once = at_once
+        self._at_once = len(decoders) - 1
         self._observer = observer
         self._lock = threading.Lock()
         self._readings: dict[bool, set[_Reading]] = {False: set(), True: set()}  # by bulk or not
         self._mean_seconds = 0.0
-        self._turns = Turns("decode", at_once)
-        self._large_turns = Turns("decode", 1)
+        works = [partial(self._take_turns, decoder) for decoder in decoders]
+        self._turns = Turns("decode", works[:-1], self._most_together)
+        self._large_turns = Turns("decode", works[-1:])
 
     def seconds_until_read(self, photos: int, bulk: bool = False) -> float:
         """Until so many photos of a call that came now would be read.
@@ -102,9 +93,10 @@ class Reader:
             try:
                 header = images.check(photo.content, self._limits)
             except ServiceError as error:  # bombs never wait for their turn
-                reading.squares.append(_bare(error))
+                reading.squares.append(bare(error))
             else:
-                reading.unread.append((len(reading.squares), photo, header))
+                job = Job(photo.content, header, photo.regions)
+                reading.unread.append((len(reading.squares), job))
                 reading.squares.append([])
         if not reading.unread:
             reading.future.set_result(reading.squares)
@@ -122,31 +114,68 @@ class Reader:
         self._turns.stop()
         self._large_turns.stop()
 
+    def _most_together(self) -> int:
+        return min(_TOGETHER, max(1, int(_TOGETHER_SECONDS / max(self._mean_seconds, 1e-6))))
+
     def _put(self, reading: _Reading) -> None:
         """In line for its next photo, if it has one; it stands there once at most."""
         with self._lock:
             if not reading.unread:
                 return
-            _, photo, header = reading.unread[0]
+            _, job = reading.unread[0]
             reading.put_at = time.perf_counter()
-        turns = self._large_turns if _is_large(photo, header) else self._turns
-        turns.put(calls.carried(lambda: self._take_turn(reading)), reading.bulk)
+        turns = self._large_turns if _is_large(job) else self._turns
+        turns.put(reading, reading.bulk)
 
-    def _take_turn(self, reading: _Reading) -> None:
+    def _take_turns(self, decoder: Decoder, readings: Sequence[_Reading]) -> None:
+        """Of each its next photo."""
+        turns: list[_Turn] = []
+        for reading in readings:
+            reading.as_call(lambda reading=reading: self._begin(reading, turns))  # type: ignore[misc]
+        if not turns:
+            return
+        try:
+            decoded = decoder.decode([turn.job for turn in turns])
+        except DecodersLost as error:
+            for turn in turns:
+                self._fail(turn.reading, DeviceFailed(str(error)))
+            return
+        for turn, each in zip(turns, decoded, strict=True):
+            turn.reading.as_call(partial(self._end, turn, each))
+
+    def _begin(self, reading: _Reading, turns: list[_Turn]) -> None:
         with self._lock:
             if not reading.unread:  # it has failed meanwhile
                 return
-            at, photo, header = reading.unread.popleft()
+            at, job = reading.unread.popleft()
             reading.running += 1
             waited = time.perf_counter() - reading.put_at
         try:
             self._observer.waited_to_decode(reading.bulk, waited)
             self._put(reading)  # first: a thread that is free need not wait for this photo
             calls.check_caller()
-            reading.squares[at] = self._read_one(photo, header)
+        except Exception as error:  # noqa: BLE001 - the call's own thread raises it
+            self._fail(reading, error)
+            self._done_with_one(reading)
+        else:
+            turns.append(_Turn(reading, at, job))
+
+    def _end(self, turn: _Turn, decoded: Decoded) -> None:
+        reading = turn.reading
+        try:
+            if isinstance(decoded.squares, MemoryError):
+                raise decoded.squares
+            reading.squares[turn.at] = decoded.squares
+            if isinstance(decoded.squares, list):
+                self._count(decoded.seconds)
         except Exception as error:  # noqa: BLE001 - the call's own thread raises it
             self._fail(reading, error)
         self._done_with_one(reading)
+
+    def _count(self, seconds: float) -> None:
+        with self._lock:
+            self._mean_seconds += _WEIGHT * (seconds - self._mean_seconds)
+        self._observer.decoded(seconds)
 
     def _done_with_one(self, reading: _Reading) -> None:
         """The last one has the whole answered."""
@@ -171,21 +200,6 @@ class Reader:
         readings.discard(reading)
         return was_open
 
-    def _read_one(self, photo: Photo, header: ImageHeader) -> Squares:
-        try:
-            return self._decode(photo, header)
-        except ServiceError as error:
-            return _bare(error)
-
-    def _decode(self, photo: Photo, header: ImageHeader) -> list[Pixels]:
-        began = time.perf_counter()
-        squares = images.decode(photo.content, header, self._preprocessing, photo.regions)
-        seconds = time.perf_counter() - began
-        with self._lock:
-            self._mean_seconds += _WEIGHT * (seconds - self._mean_seconds)
-        self._observer.decoded(seconds)
-        return squares
-
 
 class _Reading:
     """One call's photos: what became of each, and those that are still to be read."""
@@ -194,10 +208,11 @@ class _Reading:
         self.bulk = bulk
         self.squares: list[Squares] = []
         # Each with its place among them.
-        self.unread: deque[tuple[int, Photo, ImageHeader]] = deque()
+        self.unread: deque[tuple[int, Job]] = deque()
         self.running = 0
         self.put_at = 0.0  # in line for the next one
         self.future: Future[list[Squares]] = Future()
+        self.as_call: Callable[[Callable[[], None]], None] = calls.carrier()
 
     @property
     def waiting(self) -> int:
@@ -205,13 +220,17 @@ class _Reading:
         return len(self.unread) + self.running
 
 
-def _bare(error: ServiceError) -> ServiceError:
-    """Without the frames it came through, which hold the picture: 200 MB each in a call of many."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
+@dataclass(frozen=True)
+class _Turn:
+    """One photo of a call, and its place there."""
+
+    reading: _Reading
+    at: int
+    job: Job
 
 
-def _is_large(photo: Photo, header: ImageHeader) -> bool:
+def _is_large(job: Job) -> bool:
     # A JPEG of one scan is decoded small, unless a region needs it large.
-    shrinks = header.format == "JPEG" and header.scans == 1 and not photo.regions
+    header = job.header
+    shrinks = header.format == "JPEG" and header.scans == 1 and not job.regions
     return header.pixels > LARGE_PIXELS and not shrinks

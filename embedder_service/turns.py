@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from queue import SimpleQueue
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
 from lookalike_kit.errors import ShuttingDown
 
-Turn = Callable[[], None]
+T = TypeVar("T")
 
 
-class Turns:
-    """So many threads of this name, until `stop`. A turn raises nothing."""
+class Turns(Generic[T]):
+    """A thread of this name for each of `works`, until `stop`.
 
-    def __init__(self, name: str, threads: int) -> None:
-        self._threads = threads
+    Where turns wait a thread takes several at once: its share of them, at most `most()`. A work
+    raises nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        works: Sequence[Callable[[Sequence[T]], None]],
+        most: Callable[[], int] = lambda: 1,
+    ) -> None:
+        self._threads = len(works)
+        self._most = most
         self._lock = threading.Lock()
         self._stopped = False
-        self._online: deque[Turn] = deque()
-        self._bulk: deque[Turn] = deque()
+        self._online: deque[T] = deque()
+        self._bulk: deque[T] = deque()
         # For each turn in a line one True: threads wait for these without Python's own locks.
         self._there: SimpleQueue[bool] = SimpleQueue()
-        for _ in range(threads):
-            threading.Thread(target=self._run, name=name, daemon=True).start()
+        for work in works:
+            threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
 
-    def put(self, turn: Turn, bulk: bool) -> None:
+    def put(self, turn: T, bulk: bool) -> None:
         """Raises ShuttingDown."""
         with self._lock:
             if self._stopped:
@@ -41,11 +53,22 @@ class Turns:
             for _ in range(self._threads):
                 self._there.put(False)
 
-    def _run(self) -> None:
+    def _run(self, work: Callable[[Sequence[T]], None]) -> None:
         while self._there.get():
-            self._next()()
+            work(self._taken())
 
-    def _next(self) -> Turn:
+    def _taken(self) -> list[T]:
+        taken = [self._next()]
+        more = min(self._most() - 1, self._there.qsize() // self._threads)
+        with suppress(Empty):
+            while more > 0 and self._there.get_nowait():
+                taken.append(self._next())
+                more -= 1
+            if more > 0:
+                self._there.put(False)  # that was this thread's end, or another's
+        return taken
+
+    def _next(self) -> T:
         try:
             return self._online.popleft()
         except IndexError:  # and as many turns are here as threads that look for one

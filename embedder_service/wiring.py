@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
@@ -10,23 +11,28 @@ from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from prometheus_client import CollectorRegistry
 
 from embedder_service import images
+from embedder_service.apart import Apart
 from embedder_service.batch_spans import BatchSpans
 from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
 from embedder_service.config import EmbedderConfig
+from embedder_service.decoder import Decoder, Here
 from embedder_service.inference_servicer import InferenceServicer
 from embedder_service.metrics import EmbedderMetrics
+from embedder_service.nursery import Nursery
 from embedder_service.pace import Pace
 from embedder_service.passes import Embed
 from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
-from lookalike_kit import cpu
+from lookalike_kit import cpu, logs
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
 from lookalike_kit.traces import Traces
 from lookalike_kit.traces import start as start_traces
+
+log = logs.get(__name__)
 
 SERVICE = "lookalike.embedder.v1.EmbedderService"
 INFERENCE = "inference.GRPCInferenceService"
@@ -45,13 +51,35 @@ class Loaded:
 
 
 class Embedder:
-    """One embedder, wired but not serving. traces: None: as the configuration says."""
+    """One embedder, wired but not serving. traces: None: as the configuration says.
 
-    def __init__(self, config: EmbedderConfig, model: Loaded, traces: Traces | None = None) -> None:
+    nursery: where its decoders come from; None: it decodes on threads of its own.
+    """
+
+    def __init__(
+        self,
+        config: EmbedderConfig,
+        model: Loaded,
+        nursery: Nursery | None = None,
+        traces: Traces | None = None,
+    ) -> None:
+        on_cpu = model.info.device == "cpu"  # and uses all cores itself
+        self._on_one_core = config.calls_on_one_core and not on_cpu and cpu.cores() > 1
+        self._device_threads = cpu.threads() - {threading.get_native_id()}
         self.registry = CollectorRegistry()
         metrics = EmbedderMetrics(self.registry)
         metrics.describe(labels(model.info), model.golden_cosine, model.golden_error)
         traces = traces or start_traces(config, "embedder")
+        preprocessing = model.preprocessing
+
+        def abandon() -> None:  # meanwhile the calls that were read are told
+            threading.Thread(target=self.server.abandon, name="abandon", daemon=True).start()
+
+        def decoder() -> Decoder:
+            if nursery is None:
+                return Here(preprocessing)
+            return Apart(nursery, preprocessing, metrics.decoder_died, abandon)
+
         self.batcher = Batcher(
             model.embed,
             model.pace,
@@ -62,8 +90,8 @@ class Embedder:
         )
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
-        decoding = config.decode_threads or cpu.cores()
-        self.reader = Reader(model.preprocessing, limits, decoding, metrics)
+        decoders = [decoder() for _ in range((config.decoders or cpu.cores()) + 1)]
+        self.reader = Reader(limits, decoders, metrics)
         budget = ByteBudget(config.max_held_bytes)
         pipeline = Pipeline(self.reader, self.batcher, budget, metrics)
         embedder = EmbedderServicer(pipeline, model.info)
@@ -85,6 +113,9 @@ class Embedder:
         self.batcher.start()
         self.server.catch_signals()
         self.server.start()
+        if self._on_one_core:
+            core = cpu.keep_together(but=self._device_threads)
+            log.info("calls_on_one_core", core=core)
         self.server.set_ready(True)
         self.server.run_until_signal()
         self.reader.stop()

@@ -1,7 +1,7 @@
 """What the code below a handler may ask about the call it works for.
 
 A call keeps to one thread from start to end, so this is thread-local; other threads see no call,
-but where they do its work for it (`carried`).
+but where they do its work for it (`carrier`).
 """
 
 import re
@@ -82,11 +82,11 @@ def awaited_by(any_of: Sequence[Callable[[], bool]]) -> Iterator[None]:
         _current.is_awaited = before
 
 
-def carried(work: Callable[[], None]) -> Callable[[], None]:
-    """`work`, for another thread to do as the current call's."""
+def carrier() -> Callable[[Callable[[], None]], None]:
+    """What has other threads do their work as the current call's."""
     state = dict(_current.__dict__)
 
-    def done() -> None:
+    def done(work: Callable[[], None]) -> None:
         _current.__dict__.update(state)
         try:
             work()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+import random
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 # By Linux's names.
@@ -32,6 +35,25 @@ def cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     except (OSError, ValueError):  # no cgroups of version 2, or "max": no limit
         return allowed
     return max(1, min(allowed, math.ceil(quota / period)))
+
+
+def threads() -> set[int]:
+    """This process's, by the kernel's numbers."""
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
+
+
+def keep_together(but: Collection[int]) -> int:
+    """Has all threads but these, and those that they will start, run on one core; which.
+
+    For threads that hold Python's lock most of their time: one runs at once anyway, and to hand
+    the lock over to another core takes longer than much of what they do with it. The core is any,
+    as other processes of the kind would choose the same first one.
+    """
+    core = random.choice(sorted(os.sched_getaffinity(0)))
+    for thread in threads().difference(but):
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(thread, {core})
+    return core
 
 
 def has_bfloat16(names: tuple[str, ...]) -> bool:

@@ -21,6 +21,7 @@ from lookalike.inference import open_inference_pb2_grpc as inference_grpc
 from PIL import Image
 
 from embedder_service.config import EmbedderConfig
+from embedder_service.decoder import Here
 from embedder_service.images import Limits
 from embedder_service.pace import Pace
 from embedder_service.reader import Reader
@@ -69,7 +70,8 @@ def readers(preprocessing: Preprocessing) -> Iterator[Callable[..., Reader]]:
         waited_to_decode: Callable[[bool, float], None] = lambda _, __: None,
     ) -> Reader:
         observer = SimpleNamespace(decoded=decoded, waited_to_decode=waited_to_decode)
-        made.append(Reader(preprocessing, Limits(), at_once, observer))
+        decoders = [Here(preprocessing) for _ in range(at_once + 1)]
+        made.append(Reader(Limits(), decoders, observer))
         return made[-1]
 
     yield make

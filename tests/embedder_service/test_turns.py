@@ -12,21 +12,23 @@ def alive(name: str) -> int:
 
 
 def test_online_goes_before_bulk_and_each_in_the_order_of_coming():
-    turns, first, done = Turns("order", 1), threading.Event(), []
-    turns.put(lambda: first.wait(20), bulk=False)
+    first, done = threading.Event(), []
+    turns = Turns("order", [lambda taken: (first.wait(20), done.extend(taken))])
+    turns.put("first", bulk=False)
     for number, bulk in enumerate([True, False, True, False]):
-        turns.put(lambda number=number: done.append(number), bulk)
+        turns.put(number, bulk)
     turns.stop()
     first.set()
     until_ended("order")
 
-    assert done == [1, 3, 0, 2]
+    assert done == ["first", 1, 3, 0, 2]
 
 
 def test_every_turn_is_taken_once_whichever_thread_takes_it():
-    turns, done = Turns("many", 4), []
+    done = []
+    turns = Turns("many", [done.extend] * 4, lambda: 8)
     for number in range(2000):
-        turns.put(lambda number=number: done.append(number), bulk=number % 3 == 0)
+        turns.put(number, bulk=number % 3 == 0)
     turns.stop()
     until_ended("many")
 
@@ -34,13 +36,35 @@ def test_every_turn_is_taken_once_whichever_thread_takes_it():
 
 
 def test_after_a_stop_nothing_is_taken_and_no_thread_is_left():
-    turns = Turns("stopped", 3)
+    turns = Turns("stopped", [list] * 3)
     assert alive("stopped") == 3
     turns.stop()
     until_ended("stopped")
 
     with pytest.raises(ShuttingDown):
-        turns.put(lambda: None, bulk=False)
+        turns.put(1, bulk=False)
+
+
+def test_a_thread_takes_its_share_of_what_waits_and_no_more_than_the_most():
+    inside, leave, taken = threading.Semaphore(0), threading.Event(), []
+
+    def work(turns):
+        inside.release()
+        leave.wait(20)
+        taken.append(len(turns))
+
+    turns = Turns("share", [work] * 2, lambda: 4)
+    for _ in range(2):
+        turns.put(0, bulk=False)
+        assert inside.acquire(timeout=20)
+    for number in range(30):
+        turns.put(number, bulk=False)
+    turns.stop()
+    leave.set()
+    until_ended("share")
+
+    assert sum(taken) == 32
+    assert max(taken) == 4
 
 
 def until_ended(name: str) -> None:

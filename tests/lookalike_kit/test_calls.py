@@ -31,11 +31,11 @@ def test_a_thread_knows_only_its_own_call():
 def test_what_is_carried_to_another_thread_knows_the_call_and_leaves_nothing_there():
     seen = []
     calls.begin([("x-request-id", "order-17")])
-    carried = calls.carried(lambda: seen.append(calls.request_id()))
+    as_call = calls.carrier()
     calls.end()
 
     def other():
-        carried()
+        as_call(lambda: seen.append(calls.request_id()))
         seen.append(calls.request_id())
 
     thread = threading.Thread(target=other)

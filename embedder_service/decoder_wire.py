@@ -1,0 +1,142 @@
+"""What the service and a decoder's process tell each other.
+
+A line of JSON and files one way, a line of JSON and pixels in memory that both map the other: a
+decoder that a file has taken over must not be able to do more than lie about it.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from embedder_service.decoder import Decoded, Job
+from embedder_service.image_header import BrokenImage, ImageHeader
+from embedder_service.images import InvalidRegion, Pixels, Region
+from embedder_service.spec import Preprocessing
+from lookalike_kit.errors import ServiceError
+
+# Of all that jobs go in together at once; what is not touched costs nothing.
+MOST_JOBS = 8
+MOST_SQUARES = 128
+_LENGTH = struct.Struct("<I")
+_LINE_BYTES = 1 << 16
+_MOST_LINE_BYTES = 1 << 20
+_MESSAGE_CHARACTERS = 500
+_ERRORS: dict[str, type[ServiceError] | type[MemoryError]] = {
+    kind.__name__: kind for kind in (BrokenImage, InvalidRegion, MemoryError)
+}
+
+
+class Asking:
+    """The service's end: jobs in, what became of them out."""
+
+    def __init__(self, channel: socket.socket, slab: int, preprocessing: Preprocessing) -> None:
+        self._channel = channel
+        self._side = preprocessing.crop
+        self._pixels = np.frombuffer(mmap.mmap(slab, slab_bytes(preprocessing)), np.uint8)
+
+    def ask(self, jobs: Sequence[Job]) -> list[Decoded]:
+        """Raises whatever comes of a process that has ended, or that answers something else."""
+        line = json.dumps([_job_line(job) for job in jobs]).encode()
+        contents = (job.content for job in jobs)
+        self._channel.sendall(b"".join((_LENGTH.pack(len(line)), line, *contents)))
+        told = _told(self._channel)
+        counts = [
+            job.squares if each["error"] is None else 0
+            for job, each in zip(jobs, told, strict=True)
+        ]
+        bytes_each = 3 * self._side * self._side
+        pixels = self._pixels[: sum(counts) * bytes_each].copy()
+        squares = iter(pixels.reshape(-1, 3, self._side, self._side))
+        return [
+            _decoded(each, list(islice(squares, count)))
+            for each, count in zip(told, counts, strict=True)
+        ]
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class Served:
+    """The decoder's end."""
+
+    def __init__(self, channel: socket.socket, slab: int) -> None:
+        self._channel = channel
+        self._pixels = np.frombuffer(mmap.mmap(slab, os.fstat(slab).st_size), np.uint8)
+
+    def jobs(self) -> list[Job] | None:
+        """The next ones; None where the service is gone."""
+        try:
+            (length,) = _LENGTH.unpack(self._received(_LENGTH.size))
+            told = json.loads(self._received(length))
+            return [_job(each, self._received(each["bytes"])) for each in told]
+        except EOFError:
+            return None
+
+    def answer(self, decoded: Sequence[Decoded]) -> None:
+        at = 0
+        for each in decoded:
+            for square in each.squares if isinstance(each.squares, list) else ():
+                self._pixels[at : at + square.size] = square.reshape(-1)
+                at += square.size
+        line = json.dumps([_line(each) for each in decoded])
+        self._channel.sendall(line.encode() + b"\n")
+
+    def _received(self, size: int) -> bytes:
+        received = self._channel.recv(size, socket.MSG_WAITALL)
+        if len(received) < size:
+            raise EOFError
+        return received
+
+
+def slab_bytes(preprocessing: Preprocessing) -> int:
+    """What both map: room for MOST_SQUARES."""
+    return MOST_SQUARES * 3 * preprocessing.crop**2
+
+
+def _job_line(job: Job) -> dict[str, Any]:
+    return {
+        "bytes": len(job.content),
+        # Not dataclasses.astuple, which copies deeply: 10 us.
+        "header": list(vars(job.header).values()),
+        "regions": [list(vars(region).values()) for region in job.regions],
+    }
+
+
+def _job(told: dict[str, Any], content: bytes) -> Job:
+    regions = tuple(Region(*edges) for edges in told["regions"])
+    return Job(content, ImageHeader(*told["header"]), regions)
+
+
+def _line(decoded: Decoded) -> dict[str, Any]:
+    error = None if isinstance(decoded.squares, list) else decoded.squares
+    return {
+        "seconds": decoded.seconds,
+        "cpu_seconds": decoded.cpu_seconds,
+        "error": error and [type(error).__name__, str(error)[:_MESSAGE_CHARACTERS]],
+    }
+
+
+def _told(channel: socket.socket) -> list[dict[str, Any]]:
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = channel.recv(_LINE_BYTES)
+        if not piece or len(line) > _MOST_LINE_BYTES:
+            raise EOFError
+        line += piece
+    told: list[dict[str, Any]] = json.loads(line.decode())
+    return told
+
+
+def _decoded(told: dict[str, Any], squares: list[Pixels]) -> Decoded:
+    error = told["error"]
+    outcome = squares if error is None else _ERRORS[error[0]](str(error[1]))
+    return Decoded(outcome, float(told["seconds"]), float(told["cpu_seconds"]))

@@ -1,0 +1,188 @@
+"""Real processes: forked here, from a test process that has threads, which the service does not."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedder_service import images
+from embedder_service.apart import Apart
+from embedder_service.decoder import DecodersLost, Here, Job
+from embedder_service.image_header import BrokenImage
+from embedder_service.images import InvalidRegion, Region
+from embedder_service.nursery import Nursery
+from lookalike_kit.errors import ServiceError
+from proofs.hostile_images import corpus
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
+    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
+]
+
+
+def job(content, *regions):
+    return Job(content, images.check(content, images.Limits()), regions)
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    nursery = Nursery.fork()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture
+def deaths():
+    return []
+
+
+@pytest.fixture
+def apart(nursery, preprocessing, deaths):
+    decoder = Apart(nursery, preprocessing, lambda: deaths.append("died"), lambda: None)
+    yield decoder
+    decoder.close()
+
+
+def youngest(nursery):
+    """The decoder that it forked last."""
+    children = [
+        int(path.name)
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and _parent(path) == nursery.pid
+    ]
+    return max(children, default=0)
+
+
+def _parent(path):
+    try:
+        return int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def test_pixels_are_those_of_the_service_itself(apart, picture, encode, preprocessing):
+    jobs = [
+        job(encode(picture, "JPEG")),
+        job(encode(picture, "PNG"), Region(0, 0, 0.5, 0.5), Region(0.2, 0.2, 1, 1)),
+    ]
+
+    for one, other in zip(apart.decode(jobs), Here(preprocessing).decode(jobs), strict=True):
+        assert np.array_equal(one.squares, other.squares)
+        assert 0 < one.seconds < 20
+        assert 0 <= one.cpu_seconds < 20
+
+
+def test_hostile_files_are_told_in_the_same_words_and_their_neighbours_unharmed(
+    apart, picture, encode, preprocessing, deaths
+):
+    here, good = Here(preprocessing), job(encode(picture, "JPEG"))
+    (whole,) = here.decode([good])
+    jobs = []
+    for image in corpus():
+        try:
+            jobs += [job(image.content), good]
+        except ServiceError:
+            continue
+
+    for first in range(0, len(jobs), 8):
+        part = jobs[first : first + 8]
+        for one, other in zip(apart.decode(part), here.decode(part), strict=True):
+            if isinstance(other.squares, ServiceError):
+                assert type(one.squares) is type(other.squares)
+                assert one.squares.message == other.squares.message
+            else:
+                assert np.array_equal(one.squares, other.squares)
+    assert np.array_equal(apart.decode([good])[0].squares, whole.squares)
+    assert deaths == []
+
+
+def test_a_region_outside_is_the_callers_fault(apart, picture, encode):
+    (decoded,) = apart.decode([job(encode(picture, "PNG"), Region(1, 0, 0, 1))])
+
+    assert isinstance(decoded.squares, InvalidRegion)
+
+
+def test_a_decoder_that_is_killed_is_replaced_and_its_files_are_read(
+    apart, nursery, picture, encode, deaths
+):
+    good = job(encode(picture, "JPEG"))
+    os.kill(youngest(nursery), signal.SIGKILL)
+
+    decoded = apart.decode([good, good])
+
+    assert [len(each.squares) for each in decoded] == [1, 1]
+    assert deaths == ["died"]
+
+
+def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
+    apart, nursery, picture, encode, deaths
+):
+    good = job(encode(picture, "JPEG"))
+    large = job(encode(picture.resize((3000, 4000)), "PNG", compress_level=1))
+    stop = threading.Event()
+
+    def kill_what_is_busy():
+        while not stop.is_set():
+            pid = youngest(nursery)
+            if _cpu_ticks(pid) >= 3:  # 30 ms into the large one
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
+
+    killer = threading.Thread(target=kill_what_is_busy)
+    killer.start()
+    try:
+        first, broken, last = apart.decode([good, large, good])
+    finally:
+        stop.set()
+        killer.join()
+
+    assert len(first.squares) == len(last.squares) == 1
+    assert isinstance(broken.squares, BrokenImage)
+    assert "got one that ends its decoder" in broken.squares.message
+    assert deaths == ["died", "died"]
+
+
+def _cpu_ticks(pid):
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
+def test_without_a_nursery_a_death_is_the_end(preprocessing, picture, encode):
+    nursery, lost = Nursery.fork(), []
+    decoder = Apart(nursery, preprocessing, lambda: None, lambda: lost.append("lost"))
+    child = youngest(nursery)
+    os.kill(nursery.pid, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
+
+    with pytest.raises(DecodersLost):
+        decoder.decode([job(encode(picture, "PNG"))])
+    assert lost == ["lost"]
+    decoder.close()
+    nursery.close()
+
+
+def test_decoders_end_with_whom_they_serve(preprocessing):
+    nursery = Nursery.fork()
+    decoder = Apart(nursery, preprocessing, lambda: None, lambda: None)
+    child = youngest(nursery)
+    decoder.close()
+    nursery.close()
+
+    end = time.monotonic() + 20
+    while Path(f"/proc/{child}").exists() or _is_running(nursery.pid):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def _is_running(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"

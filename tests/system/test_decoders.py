@@ -1,0 +1,116 @@
+"""An embedder and the processes that decode for it: all of it but the model."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from lookalike_cli import processes
+from lookalike_cli.scrape import scrape
+from lookalike_client import Client, Unavailable
+
+from benchmarks.photograph import photograph
+from embedder_service.config import PREFIX
+
+DEATHS = "lookalike_embedder_decoder_deaths_total", ()
+
+
+@pytest.fixture
+def embedder():
+    with processes.start("benchmarks.embedder_stand_in", PREFIX, {"model": 1}) as running:
+        yield running
+
+
+def children(pid):
+    found = {}
+    for path in Path("/proc").iterdir():
+        try:
+            state, parent = (path / "stat").read_text().rpartition(")")[2].split()[:2]
+        except (OSError, ValueError):
+            continue
+        if int(parent) == pid and state != "Z":
+            found[int(path.name)] = children(int(path.name))
+    return found
+
+
+def all_in(tree):
+    return {pid for one, below in tree.items() for pid in (one, *all_in(below))}
+
+
+def vector_of(client, photo):
+    (embedding,) = client.embed([photo])
+    return embedding.values
+
+
+def until_gone(pids):
+    end = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < end, pids
+        time.sleep(0.01)
+
+
+def test_decoders_that_are_killed_under_load_fail_no_call(embedder):
+    ((nursery, decoders),) = children(embedder.process.pid).items()
+    photos, answers, stop = [photograph(300, 300, n) for n in range(4)], [], threading.Event()
+    with Client(embedder=embedder.address) as client:
+        expected = [vector_of(client, photo) for photo in photos]
+
+        def ask(number):
+            while not stop.is_set():
+                answers.append(vector_of(client, photos[number]) == expected[number])
+
+        callers = [threading.Thread(target=ask, args=(n % 4,)) for n in range(8)]
+        for caller in callers:
+            caller.start()
+        for _ in range(10):
+            time.sleep(0.1)
+            for pid in all_in(children(nursery)):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
+        stop.set()
+        for caller in callers:
+            caller.join()
+
+    assert len(decoders) >= 2
+    assert len(answers) > 50
+    assert all(answers)
+    assert scrape(embedder.metrics_address)[DEATHS] >= 10
+
+
+def test_nothing_is_left_of_an_embedder_that_ends(embedder):
+    processes_of_it = all_in(children(embedder.process.pid))
+
+    assert len(processes_of_it) >= 3
+    assert embedder.terminate() == 0
+    until_gone(processes_of_it)
+
+
+def test_nothing_is_left_of_an_embedder_that_is_killed(embedder):
+    processes_of_it = all_in(children(embedder.process.pid))
+    embedder.kill()
+
+    until_gone(processes_of_it)
+
+
+def test_without_its_nursery_an_embedder_ends_and_another_takes_its_calls(embedder):
+    ((nursery, decoders),) = children(embedder.process.pid).items()
+    for pid in (nursery, *decoders):
+        os.kill(pid, signal.SIGKILL)
+
+    with Client(embedder=embedder.address) as client, pytest.raises(Unavailable):
+        client.embed([photograph(300, 300)], deadline_seconds=5)
+    assert embedder.process.wait(20) == 1
+    assert "decoders_lost" in embedder.log.read_text()
+
+
+def test_its_threads_keep_to_one_core_if_they_may():
+    for setting, cores in (("true", 1), ("false", len(os.sched_getaffinity(0)))):
+        settings = {"model": 1, "calls_on_one_core": setting}
+        with processes.start("benchmarks.embedder_stand_in", PREFIX, settings) as running:
+            assert len(os.sched_getaffinity(running.process.pid)) == cores
+            decoders = all_in(children(running.process.pid))
+            assert {len(os.sched_getaffinity(pid)) for pid in decoders} == {
+                len(os.sched_getaffinity(0))
+            }
