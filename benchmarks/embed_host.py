@@ -2,7 +2,8 @@
 
 host_overhead = (server CPU an image - decoding CPU) / CPU a call of a bare grpc.server that takes
 the same bytes and writes the same answer. Decoding is images.check and images.decode, clocked by
-thread in the very server (benchmarks/embedder_stand_in.py). Two more servers stand beside: the bare
+thread in the very server and its decoders (benchmarks/embedder_stand_in.py); its threads keep to
+one core, as beside a GPU. Two more servers stand beside: the bare
 one with our interceptors and admission, and the bare one with the decoding in its handler, which is
 what an image costs at the least where decoding empties the caches in between.
 """
@@ -16,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
@@ -38,14 +40,23 @@ _SERVICE = pb.DESCRIPTOR.services_by_name["EmbedderService"].full_name
 _CORES = cpu.cores()
 _LIMITS = images.Limits()
 
-OURS, BARE, KIT, DECODING, LITSERVE, LITSERVE_A_CORE = (
+OURS, BARE, KIT, DECODING, LITSERVE, LITSERVE_A_CORE, LITSERVE_BLIND = (
     "served, a model that costs nothing",
     "bare echo",
     "echo in our server",
     "bare echo that decodes",
     "LitServe, one worker as it comes",
     "LitServe, a worker a core",
+    "LitServe that does not decode",
 )
+
+
+# How many workers each has, and what else it is told.
+_LITSERVE: dict[str, tuple[Any, ...]] = {
+    LITSERVE: (1,),
+    LITSERVE_A_CORE: (_CORES,),
+    LITSERVE_BLIND: (1, "blind"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
     found = {name: _middle(each) for name, each in costs.items()}
     _print(found, median(loops), rounds)
     ours, bare = found[OURS], found[BARE]
-    litserve = [found[name].rate for name in (LITSERVE, LITSERVE_A_CORE) if name in found]
+    litserve = {name: round(ours.rate / found[name].rate, 2) for name in _LITSERVE if name in found}
     return {
         "host_overhead": round(ours.host / bare.server, 2),
         "host_overhead_of_kit": round(found[KIT].server / bare.server, 2),
@@ -95,8 +106,9 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
         "client_micros": {name: round(each.client, 1) for name, each in found.items()},
         "host_path_images": round(ours.rate, 1),
         "host_path_vs_decode_loop": round(ours.rate / median(loops), 3),
-        "vs_litserve": round(ours.rate / litserve[0], 2) if litserve else None,
-        "vs_litserve_a_worker_a_core": round(ours.rate / litserve[1], 2) if litserve else None,
+        "vs_litserve": litserve.get(LITSERVE),
+        "vs_litserve_a_worker_a_core": litserve.get(LITSERVE_A_CORE),
+        "vs_litserve_that_does_not_decode": litserve.get(LITSERVE_BLIND),
     }
 
 
@@ -155,8 +167,8 @@ def _contestants(
         running.enter_context(echo)
         yield name, Contestant(by_grpc(echo.address), echo.pid, _worked(echo))
     if litserve_callers.PYTHON.exists():
-        for name, workers in ((LITSERVE, 1), (LITSERVE_A_CORE, _CORES)):
-            yield name, running.enter_context(_litserve(clients, photos, workers))
+        for name, how in _LITSERVE.items():
+            yield name, running.enter_context(_litserve(clients, photos, *how))
 
 
 def _worked(echo: Echo) -> Callable[[], float]:
@@ -165,9 +177,9 @@ def _worked(echo: Echo) -> Callable[[], float]:
 
 @contextmanager
 def _litserve(
-    clients: ProcessPoolExecutor, photos: Sequence[bytes], workers: int
+    clients: ProcessPoolExecutor, photos: Sequence[bytes], workers: int, *how: str
 ) -> Iterator[Contestant]:
-    with litserve_callers.litserve(workers) as (port, pid):
+    with litserve_callers.litserve(workers, *how) as (port, pid):
 
         def asked(seconds: float) -> Asked:
             with litserve_callers.awake(pid):

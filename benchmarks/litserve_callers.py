@@ -22,13 +22,13 @@ _WAIT_SECONDS = 60.0
 
 
 @contextmanager
-def litserve(workers: int) -> Iterator[tuple[int, int]]:
-    """Its port, and its process id, the root of its process tree."""
+def litserve(workers: int, *how: str) -> Iterator[tuple[int, int]]:
+    """Its port, and its process id, the root of its process tree. how: "blind"."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     script = Path(__file__).with_name("litserve_server.py")
     process = subprocess.Popen(
-        [PYTHON, script, str(port), str(workers)],
+        [PYTHON, script, str(port), str(workers), *how],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

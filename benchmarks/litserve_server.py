@@ -1,7 +1,8 @@
-"""A LitServe server with the model that costs nothing: python litserve_server.py PORT WORKERS
+"""A LitServe server with the model that costs nothing: litserve_server.py PORT WORKERS [blind]
 
 Runs in LitServe's own environment, build/litserve-venv, so nothing of ours is imported. It decodes
-as the embedder does (embedder_service/images.py): small by the format, cut and scaled in one step.
+by Pillow, as its users do: small by the format, cut and scaled in one step. A blind one does not
+decode at all: no decoder makes LitServe faster than that.
 """
 
 import base64
@@ -21,11 +22,16 @@ RESIZE, CROP, DIMENSION = 232, 224, 512
 class Colours(litserve.LitAPI):
     """JPEG in base64, as JSON carries bytes -> the centre's colour, float32, the same way."""
 
+    def __init__(self, is_blind: bool) -> None:
+        super().__init__(max_batch_size=MAX_BATCH, batch_timeout=BATCH_SECONDS)
+        self._is_blind = is_blind
+
     def setup(self, device: str) -> None:
         """There is nothing to load."""
 
     def decode_request(self, request: dict[str, str]) -> Any:
-        return square(base64.b64decode(request["image"]))
+        content = base64.b64decode(request["image"])
+        return np.zeros((3, CROP, CROP), np.uint8) if self._is_blind else square(content)
 
     def batch(self, inputs: list[Any]) -> Any:
         return np.stack(inputs)
@@ -55,8 +61,8 @@ def square(content: bytes) -> Any:
 
 
 def main() -> None:
-    port, workers = map(int, sys.argv[1:])
-    colours = Colours(max_batch_size=MAX_BATCH, batch_timeout=BATCH_SECONDS)
+    port, workers = map(int, sys.argv[1:3])
+    colours = Colours(is_blind=sys.argv[3:] == ["blind"])
     server = litserve.LitServer(colours, accelerator="cpu", workers_per_device=workers)
     server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
 

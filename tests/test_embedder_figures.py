@@ -25,6 +25,7 @@ RUN = {
     "client_micros": {"served": 290.0},
     "vs_litserve": None,
     "vs_litserve_a_worker_a_core": None,
+    "vs_litserve_that_does_not_decode": None,
     "lone_request_ms": 66.1,
     "lone_over_batch_1": 1.04,
     "p99_ms_at_80": 900.0,

@@ -76,6 +76,7 @@ def _ratios(run: Figures) -> list[tuple[object, ...]]:
         ("host_path_vs_decode_loop", run["host_path_vs_decode_loop"], ""),
         ("vs_litserve", run["vs_litserve"], 3),
         ("the same with a worker a core", run["vs_litserve_a_worker_a_core"], ""),
+        ("the same, which does not decode", run.get("vs_litserve_that_does_not_decode"), ""),
         ("lone_request_ms", run["lone_request_ms"], ""),
         ("the same over the model's own", run["lone_over_batch_1"], "" if on_gpu else 1.15),
         ("p99 at 80 % load, ms", run["p99_ms_at_80"], ""),
