@@ -46,7 +46,7 @@ class Nursery:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
-            _run(its)
+            run(its)
         its.close()
         return cls(pid, ours)
 
@@ -60,8 +60,8 @@ class Nursery:
         self._control.close()
 
 
-def _run(control: socket.socket) -> NoReturn:
-    """The nursery's own process, until whom it serves is gone."""
+def run(control: socket.socket) -> NoReturn:
+    """The nursery's own process, until the other end of its socket is closed."""
     try:
         _keep_only(control.fileno())
         # They end with their channels, not with a signal to all: calls are still answered then.

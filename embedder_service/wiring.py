@@ -113,10 +113,10 @@ class Embedder:
         self.batcher.start()
         self.server.catch_signals()
         self.server.start()
-        if self._on_one_core:
-            core = cpu.keep_together(but=self._device_threads)
-            log.info("calls_on_one_core", core=core)
+        core = cpu.keep_together(but=self._device_threads) if self._on_one_core else None
         self.server.set_ready(True)
+        if core is not None:
+            log.info("calls_on_one_core", core=core)
         self.server.run_until_signal()
         self.reader.stop()
         self.batcher.stop()

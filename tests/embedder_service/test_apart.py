@@ -1,10 +1,13 @@
-"""Real processes: forked here, from a test process that has threads, which the service does not."""
+"""Real processes, of a nursery that is no copy of this one: gRPC has threads here already."""
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +22,37 @@ from embedder_service.nursery import Nursery
 from lookalike_kit.errors import ServiceError
 from proofs.hostile_images import corpus
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
-    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+
+NURSERY = """
+import socket, sys
+from embedder_service import nursery
+nursery.run(socket.socket(fileno=int(sys.argv[1])))
+"""
 
 
 def job(content, *regions):
     return Job(content, images.check(content, images.Limits()), regions)
 
 
+@contextmanager
+def started():
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with its:
+        command = [sys.executable, "-c", NURSERY, str(its.fileno())]
+        process = subprocess.Popen(command, pass_fds=[its.fileno()])
+    nursery = Nursery(process.pid, ours)
+    try:
+        yield nursery
+    finally:
+        nursery.close()
+        process.wait(20)
+
+
 @pytest.fixture(scope="module")
 def nursery():
-    nursery = Nursery.fork()
-    yield nursery
-    nursery.close()
+    with started() as nursery:
+        yield nursery
 
 
 @pytest.fixture
@@ -157,32 +176,25 @@ def _cpu_ticks(pid):
 
 
 def test_without_a_nursery_a_death_is_the_end(preprocessing, picture, encode):
-    nursery, lost = Nursery.fork(), []
-    decoder = Apart(nursery, preprocessing, lambda: None, lambda: lost.append("lost"))
-    child = youngest(nursery)
-    os.kill(nursery.pid, signal.SIGKILL)
-    os.kill(child, signal.SIGKILL)
+    lost = []
+    with started() as nursery:
+        decoder = Apart(nursery, preprocessing, lambda: None, lambda: lost.append("lost"))
+        for pid in (nursery.pid, youngest(nursery)):
+            os.kill(pid, signal.SIGKILL)
 
-    with pytest.raises(DecodersLost):
-        decoder.decode([job(encode(picture, "PNG"))])
+        with pytest.raises(DecodersLost):
+            decoder.decode([job(encode(picture, "PNG"))])
+        decoder.close()
     assert lost == ["lost"]
-    decoder.close()
-    nursery.close()
 
 
 def test_decoders_end_with_whom_they_serve(preprocessing):
-    nursery = Nursery.fork()
-    decoder = Apart(nursery, preprocessing, lambda: None, lambda: None)
-    child = youngest(nursery)
-    decoder.close()
-    nursery.close()
+    with started() as nursery:
+        decoder = Apart(nursery, preprocessing, lambda: None, lambda: None)
+        child = youngest(nursery)
+        decoder.close()
 
-    end = time.monotonic() + 20
-    while Path(f"/proc/{child}").exists() or _is_running(nursery.pid):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def _is_running(pid):
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        end = time.monotonic() + 20
+        while Path(f"/proc/{child}").exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
