@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
+import struct
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 
-from embedder_service.decoder import Decoded, DecodersLost, Job
+from embedder_service.decoder import MOST_TOGETHER, Decoded, DecodersLost, Job
 from embedder_service.decoder_wire import Asking, slab_bytes
 from embedder_service.image_header import BrokenImage
-from embedder_service.nursery import Nursery
+from embedder_service.nursery import PATIENCE_SECONDS, Nursery
 from embedder_service.spec import Preprocessing
 from lookalike_kit import logs
 
 log = logs.get(__name__)
 
+_SILENCE = struct.pack("ll", (MOST_TOGETHER + 1) * PATIENCE_SECONDS, 0)
+
 
 class Apart:
-    """on_death: a process has ended in the middle of a file. on_lost: and there are no others."""
+    """on_death: a process has ended in the middle of a file. on_lost: and there are no others.
+
+    Raises DecodersLost where there is none to begin with.
+    """
 
     def __init__(
         self,
@@ -31,23 +39,28 @@ class Apart:
         self._preprocessing = preprocessing
         self._on_death = on_death
         self._on_lost = on_lost
-        self._asking = self._born()
-        self._asking.ask(())  # it is there when it answers
+        self._process = self._born()
 
     def decode(self, jobs: Sequence[Job]) -> list[Decoded]:
         try:
-            return self._asking.ask(jobs)
+            return self._process.ask(jobs)
+        except MemoryError as error:  # the service's own: what was asked is not answered
+            self._replace(len(jobs))
+            return [Decoded(MemoryError(str(error)), 0.0, 0.0) for _ in jobs]
         except Exception:  # noqa: BLE001 - whatever a process does that a file has broken
             self._replace(len(jobs))
         return [self._alone(job) for job in jobs]
 
     def close(self) -> None:
         """Its process ends."""
-        self._asking.close()
+        self._process.close()
 
     def _alone(self, job: Job) -> Decoded:
         try:
-            (decoded,) = self._asking.ask((job,))
+            (decoded,) = self._process.ask((job,))
+        except MemoryError as error:
+            self._replace(1)
+            return Decoded(MemoryError(str(error)), 0.0, 0.0)
         except Exception:  # noqa: BLE001 - as above
             self._replace(1)
             what = f"a whole {job.header.format} file, got one that ends its decoder"
@@ -57,28 +70,55 @@ class Apart:
     def _replace(self, files: int) -> None:
         log.error("decoder_died", files=files)
         self._on_death()
-        self._asking.close()
+        self._process.close()
         try:
-            self._asking = self._born()
-        except OSError as error:
-            log.error("decoders_lost", error=str(error))
+            self._process = self._born()
+        except DecodersLost as error:
+            log.error("decoders_lost", error=str(error.__cause__))
             self._on_lost()
+            raise
+
+    def _born(self) -> _Process:
+        try:
+            return _Process(self._nursery, self._preprocessing)
+        except (OSError, EOFError) as error:
             raise DecodersLost("no process to decode in is left, and this replica ends") from error
 
-    def _born(self) -> Asking:
-        """Raises OSError."""
-        ours, its = socket.socketpair()
-        slab = os.memfd_create("squares", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            os.ftruncate(slab, slab_bytes(self._preprocessing))
+
+class _Process:
+    """Raises OSError or EOFError where none can be had."""
+
+    def __init__(self, nursery: Nursery, preprocessing: Preprocessing) -> None:
+        with ExitStack() as stack:
+            ours, its = socket.socketpair()
+            stack.callback(its.close)
+            slab = os.memfd_create("squares", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            stack.callback(os.close, slab)
+            on_failure = stack.enter_context(ExitStack())
+            on_failure.callback(ours.close)
+            os.ftruncate(slab, slab_bytes(preprocessing))
             # Where it shrank, reading it would end the reader.
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(slab, fcntl.F_ADD_SEALS, seals)
-            self._nursery.bear(self._preprocessing, its, slab)
-            return Asking(ours, slab, self._preprocessing)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            its.close()
-            os.close(slab)
+            # The kernel's own limits cost no call of it; it is silent for longer than any file may
+            # take it, all that go together.
+            for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                ours.setsockopt(socket.SOL_SOCKET, side, _SILENCE)
+            # By a descriptor, for another process may get its number.
+            self._process: int | None = os.pidfd_open(nursery.bear(preprocessing, its, slab))
+            on_failure.callback(os.close, self._process)
+            self._asking = Asking(ours, slab, preprocessing)
+            self._asking.ask(())  # it is there when it answers
+            on_failure.pop_all()
+
+    def ask(self, jobs: Sequence[Job]) -> list[Decoded]:
+        return self._asking.ask(jobs)
+
+    def close(self) -> None:
+        """Ends, whatever it does."""
+        self._asking.close()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            os.close(self._process)
+        self._process = None

@@ -18,6 +18,8 @@ from lookalike_kit.errors import ServiceError
 
 Squares = list[Pixels] | ServiceError
 
+MOST_TOGETHER = 8  # jobs
+
 
 class DecodersLost(Exception):
     """Nothing decodes any more in this process."""
@@ -74,8 +76,8 @@ class Here:
             return images.decode(job.content, job.header, self._preprocessing, job.regions)
         except ServiceError as error:
             return bare(error)
-        except MemoryError as error:
-            return MemoryError(*error.args)
+        except (MemoryError, RuntimeError) as error:  # PyTorch's is one of these
+            return MemoryError(str(error))
 
 
 def bare(error: ServiceError) -> ServiceError:

@@ -1,7 +1,7 @@
 """What the service and a decoder's process tell each other.
 
 A line of JSON and files one way, a line of JSON and pixels in memory that both map the other: a
-decoder that a file has taken over must not be able to do more than lie about it.
+decoder that a file has taken over can only lie about pictures here.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from embedder_service.decoder import Decoded, Job
+from embedder_service.decoder import MOST_TOGETHER, Decoded, Job
 from embedder_service.image_header import BrokenImage, ImageHeader
 from embedder_service.images import InvalidRegion, Pixels, Region
 from embedder_service.spec import Preprocessing
 from lookalike_kit.errors import ServiceError
 
-# Of all that jobs go in together at once; what is not touched costs nothing.
-MOST_JOBS = 8
-MOST_SQUARES = 128
+# Of MOST_TOGETHER jobs with as many regions as a call may name; what is not touched costs nothing.
+MOST_SQUARES = 16 * MOST_TOGETHER
+_MOST_JOINED_BYTES = 1 << 20  # a copy is cheaper than the next call of the kernel
+_MOST_SECONDS = 3600.0
 _LENGTH = struct.Struct("<I")
 _LINE_BYTES = 1 << 16
 _MOST_LINE_BYTES = 1 << 20
@@ -45,21 +45,29 @@ class Asking:
 
     def ask(self, jobs: Sequence[Job]) -> list[Decoded]:
         """Raises whatever comes of a process that has ended, or that answers something else."""
-        line = json.dumps([_job_line(job) for job in jobs]).encode()
-        contents = (job.content for job in jobs)
-        self._channel.sendall(b"".join((_LENGTH.pack(len(line)), line, *contents)))
+        self._send(jobs)
         told = _told(self._channel)
         counts = [
             job.squares if each["error"] is None else 0
             for job, each in zip(jobs, told, strict=True)
         ]
-        bytes_each = 3 * self._side * self._side
-        pixels = self._pixels[: sum(counts) * bytes_each].copy()
-        squares = iter(pixels.reshape(-1, 3, self._side, self._side))
-        return [
-            _decoded(each, list(islice(squares, count)))
-            for each, count in zip(told, counts, strict=True)
-        ]
+        decoded = []
+        at = 0
+        for each, count in zip(told, counts, strict=True):
+            end = at + count * 3 * self._side * self._side
+            # A copy for each job: one that waits must not keep the others' pixels.
+            pixels = self._pixels[at:end].copy().reshape(count, 3, self._side, self._side)
+            decoded.append(_decoded(each, list(pixels)))
+            at = end
+        return decoded
+
+    def _send(self, jobs: Sequence[Job]) -> None:
+        line = json.dumps([_job_line(job) for job in jobs]).encode()
+        pieces = [_LENGTH.pack(len(line)), line, *(job.content for job in jobs)]
+        if sum(map(len, pieces)) < _MOST_JOINED_BYTES:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            self._channel.sendall(piece)
 
     def close(self) -> None:
         self._channel.close()
@@ -139,4 +147,11 @@ def _told(channel: socket.socket) -> list[dict[str, Any]]:
 def _decoded(told: dict[str, Any], squares: list[Pixels]) -> Decoded:
     error = told["error"]
     outcome = squares if error is None else _ERRORS[error[0]](str(error[1]))
-    return Decoded(outcome, float(told["seconds"]), float(told["cpu_seconds"]))
+    return Decoded(outcome, _seconds(told["seconds"]), _seconds(told["cpu_seconds"]))
+
+
+def _seconds(told: object) -> float:
+    """What waits for turns is predicted by these: no lie of a decoder's may last."""
+    if not isinstance(told, float) or not 0 <= told < _MOST_SECONDS:
+        raise ValueError(f"seconds: expected a time, got {told!r}")
+    return told

@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import grpc
 import numpy as np
@@ -40,7 +41,8 @@ __all__ = [
     "upright_size",
 ]
 
-DECODER = f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}"
+# And what makes the squares; it is not loaded for its number.
+DECODER = f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}, torch {version('torch')}"
 
 # EXIF orientations whose rows are the upright picture's columns; and of each, once these have
 # changed places, the steps through its rows and columns.

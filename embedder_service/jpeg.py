@@ -30,6 +30,6 @@ def decoded(content: bytes, header: ImageHeader, scale: float) -> Pixels | None:
         pixels: Pixels = simplejpeg.decode_jpeg(
             content, "RGB", min_height=height, min_width=width, strict=True
         )
-    except ValueError:
+    except (ValueError, KeyError):  # it has no name for every sampling
         return None
     return pixels if pixels.shape == (height, width, 3) else None

@@ -1,9 +1,12 @@
 """Processes that decode strangers' files, apart from the one that serves.
 
-A file that crashes a decoder, or keeps it for a minute, ends one of these and nothing else; and
+A file that crashes a decoder, or keeps it too long, ends one of these and nothing else; and
 decoding does not wait for the service's own threads, nor they for it. The nursery is a copy of the
 service's process from before it had threads or a device. It forks decoders when it is asked to:
 each costs a few megabytes, for they share what it has loaded.
+
+This is for files that break a decoder, not for those that take it over: a decoder is another
+process of the same user.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import json
 import os
 import signal
 import socket
+import threading
+import traceback
 import warnings
 from contextlib import suppress
 from dataclasses import asdict
@@ -27,10 +32,11 @@ from embedder_service.decoder import Here
 from embedder_service.spec import Preprocessing
 from embedder_service.squares import square
 
-# An honest file of the most pixels takes 2 s.
-PATIENCE_SECONDS = 60
+# For a file: an honest one of the most pixels takes 2 s.
+PATIENCE_SECONDS = 20
+_BIRTH_SECONDS = 120.0  # until the nursery has loaded what it needs
 _MOST_BYTES = 4096
-_FIRST_TO_BE_KILLED = "500"
+_FIRST_TO_BE_KILLED = "1000"
 
 
 class Nursery:
@@ -39,10 +45,12 @@ class Nursery:
     def __init__(self, pid: int, control: socket.socket) -> None:
         self.pid = pid
         self._control = control
+        self._lock = threading.Lock()
+        control.settimeout(_BIRTH_SECONDS)
 
     @classmethod
     def fork(cls) -> Nursery:
-        """Returns at once; the first decoder waits until the nursery has loaded what it needs."""
+        """Returns at once; the first birth waits until the nursery has loaded what it needs."""
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
@@ -50,10 +58,15 @@ class Nursery:
         its.close()
         return cls(pid, ours)
 
-    def bear(self, preprocessing: Preprocessing, channel: socket.socket, slab: int) -> None:
-        """Another decoder, at the other end of this channel. Raises OSError where there is none."""
+    def bear(self, preprocessing: Preprocessing, channel: socket.socket, slab: int) -> int:
+        """Another decoder, at the other end of this channel; its process. Raises OSError."""
         message = json.dumps(asdict(preprocessing)).encode()
-        socket.send_fds(self._control, [message], [channel.fileno(), slab])
+        with self._lock:
+            socket.send_fds(self._control, [message], [channel.fileno(), slab])
+            told = self._control.recv(_MOST_BYTES)
+        if not told.isdigit():
+            raise OSError(f"expected another decoder, got {told.decode() or 'no nursery'}")
+        return int(told)
 
     def close(self) -> None:
         """It ends; decoders end with their channels."""
@@ -76,13 +89,26 @@ def run(control: socket.socket) -> NoReturn:
             message, descriptors, _, _ = socket.recv_fds(control, _MOST_BYTES, 2)
             if not message:
                 os._exit(0)
-            if os.fork() == 0:
-                control.close()
-                _decode(Preprocessing(**json.loads(message)), *descriptors)
+            control.send(_born(control, message, descriptors))
             for descriptor in descriptors:
                 os.close(descriptor)
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(1)
+
+
+def _born(control: socket.socket, message: bytes, descriptors: list[int]) -> bytes:
+    """The number of another decoder's process, or why there is none."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        return str(error).encode()
+    if pid == 0:
+        control.close()
+        _decode(Preprocessing(**json.loads(message)), *descriptors)
+    return str(pid).encode()
 
 
 def _decode(preprocessing: Preprocessing, channel: int, slab: int) -> None:
@@ -90,12 +116,18 @@ def _decode(preprocessing: Preprocessing, channel: int, slab: int) -> None:
     faulthandler.enable()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_BE_KILLED)
+    import torch  # the nursery has loaded it
+
+    torch.set_num_threads(1)
     here = Here(preprocessing)
     served = decoder_wire.Served(socket.socket(fileno=channel), slab)
     while (jobs := served.jobs()) is not None:
-        signal.alarm(PATIENCE_SECONDS)  # its default ends the process
-        served.answer(here.decode(jobs))
+        decoded = []
+        for job in jobs:
+            signal.alarm(PATIENCE_SECONDS)  # its default ends the process
+            decoded += here.decode([job])
         signal.alarm(0)
+        served.answer(decoded)
     os._exit(0)
 
 
@@ -103,5 +135,8 @@ def _keep_only(descriptor: int) -> None:
     """Whatever else the service had open, as connections, is its own."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    os.closerange(3, descriptor)
-    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
+    os.dup2(null, 1)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) > 2 and int(name) != descriptor:
+            with suppress(OSError):  # the one that listed them
+                os.close(int(name))

@@ -12,7 +12,15 @@ from functools import partial
 from typing import Protocol
 
 from embedder_service import images
-from embedder_service.decoder import Decoded, Decoder, DecodersLost, Job, Squares, bare
+from embedder_service.decoder import (
+    MOST_TOGETHER,
+    Decoded,
+    Decoder,
+    DecodersLost,
+    Job,
+    Squares,
+    bare,
+)
 from embedder_service.images import Limits, Region
 from embedder_service.trouble import DeviceFailed
 from embedder_service.turns import Turns
@@ -22,10 +30,10 @@ from lookalike_kit.errors import ServiceError, ShuttingDown
 # Above this a picture that is decoded in full may take 200 to 600 MB: one at a time.
 LARGE_PIXELS = 16_000_000
 _WEIGHT = 0.05
-# Handed to a decoder together, where so many wait: a wake-up costs 10 to 50 us of two threads. The
-# first of them waits for the last.
-_TOGETHER = 8
+# Images are handed to a decoder together, where many wait: a wake-up costs 10 to 50 us of two
+# threads. The first of them waits for the last.
 _TOGETHER_SECONDS = 0.005
+_ALONE_PIXELS = 1_000_000  # and those above go by themselves
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class Reader:
         self._large_turns.stop()
 
     def _most_together(self) -> int:
-        return min(_TOGETHER, max(1, int(_TOGETHER_SECONDS / max(self._mean_seconds, 1e-6))))
+        return min(MOST_TOGETHER, max(1, int(_TOGETHER_SECONDS / max(self._mean_seconds, 1e-6))))
 
     def _put(self, reading: _Reading) -> None:
         """In line for its next photo, if it has one; it stands there once at most."""
@@ -125,7 +133,8 @@ class Reader:
             _, job = reading.unread[0]
             reading.put_at = time.perf_counter()
         turns = self._large_turns if _is_large(job) else self._turns
-        turns.put(reading, reading.bulk)
+        alone = job.header.pixels * job.header.scans > _ALONE_PIXELS
+        turns.put(reading, reading.bulk, alone)
 
     def _take_turns(self, decoder: Decoder, readings: Sequence[_Reading]) -> None:
         """Of each its next photo."""
@@ -136,9 +145,11 @@ class Reader:
             return
         try:
             decoded = decoder.decode([turn.job for turn in turns])
-        except DecodersLost as error:
+        except Exception as error:  # noqa: BLE001 - the thread outlives it
+            lost = isinstance(error, DecodersLost)
             for turn in turns:
-                self._fail(turn.reading, DeviceFailed(str(error)))
+                self._fail(turn.reading, DeviceFailed(str(error)) if lost else error)
+                self._done_with_one(turn.reading)
             return
         for turn, each in zip(turns, decoded, strict=True):
             turn.reading.as_call(partial(self._end, turn, each))

@@ -37,8 +37,10 @@ def _resized_first(pixels: Pixels, resized: list[int], firsts: list[int], crop: 
     from torch import from_numpy
     from torch.nn.functional import interpolate
 
-    planes = from_numpy(np.ascontiguousarray(pixels).transpose(2, 0, 1)[np.newaxis])
-    small = interpolate(planes, resized, mode="bilinear", antialias=True)[0].numpy()
+    small = pixels.transpose(2, 0, 1)
+    if list(small.shape[1:]) != resized:  # for the same size it would start threads, to copy
+        planes = from_numpy(np.ascontiguousarray(pixels).transpose(2, 0, 1)[np.newaxis])
+        small = interpolate(planes, resized, mode="bilinear", antialias=True)[0].numpy()
     top, left = firsts
     return np.ascontiguousarray(small[:, top : top + crop, left : left + crop])
 

@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Turns(Generic[T]):
     """A thread of this name for each of `works`, until `stop`.
 
-    Where turns wait a thread takes several at once: its share of them, at most `most()`. A work
-    raises nothing.
+    Where turns wait a thread takes several of one line at once: its share, at most `most()`; those
+    that are put to be `alone` it takes so. Neither a work nor `most` raises anything.
     """
 
     def __init__(
@@ -31,19 +31,19 @@ class Turns(Generic[T]):
         self._most = most
         self._lock = threading.Lock()
         self._stopped = False
-        self._online: deque[T] = deque()
-        self._bulk: deque[T] = deque()
+        self._online: deque[tuple[T, bool]] = deque()  # with whether it is to be alone
+        self._bulk: deque[tuple[T, bool]] = deque()
         # For each turn in a line one True: threads wait for these without Python's own locks.
         self._there: SimpleQueue[bool] = SimpleQueue()
         for work in works:
             threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
 
-    def put(self, turn: T, bulk: bool) -> None:
+    def put(self, turn: T, bulk: bool, alone: bool = False) -> None:
         """Raises ShuttingDown."""
         with self._lock:
             if self._stopped:
                 raise ShuttingDown("this replica is stopping; another takes the call")
-            (self._bulk if bulk else self._online).append(turn)
+            (self._bulk if bulk else self._online).append((turn, alone))
             self._there.put(True)
 
     def stop(self) -> None:
@@ -58,18 +58,27 @@ class Turns(Generic[T]):
             work(self._taken())
 
     def _taken(self) -> list[T]:
-        taken = [self._next()]
-        more = min(self._most() - 1, self._there.qsize() // self._threads)
-        with suppress(Empty):
-            while more > 0 and self._there.get_nowait():
-                taken.append(self._next())
+        line, (turn, alone) = self._next()
+        taken = [turn]
+        more = 0 if alone else min(self._most() - 1, self._there.qsize() // self._threads)
+        with suppress(Empty, IndexError):
+            while more > 0 and not line[0][1]:  # another thread may still come before
+                if not self._there.get_nowait():
+                    self._there.put(False)  # that was this thread's end, or another's
+                    break
                 more -= 1
-            if more > 0:
-                self._there.put(False)  # that was this thread's end, or another's
+                taken.append(self._one_of(line))
         return taken
 
-    def _next(self) -> T:
+    def _one_of(self, line: deque[tuple[T, bool]]) -> T:
+        """Of this line if there is one left; there is one in the other, then."""
         try:
-            return self._online.popleft()
+            return line.popleft()[0]
+        except IndexError:
+            return self._next()[1][0]
+
+    def _next(self) -> tuple[deque[tuple[T, bool]], tuple[T, bool]]:
+        try:
+            return self._online, self._online.popleft()
         except IndexError:  # and as many turns are here as threads that look for one
-            return self._bulk.popleft()
+            return self._bulk, self._bulk.popleft()

@@ -26,7 +26,7 @@ from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
 from embedder_service.spec import Preprocessing
-from lookalike_kit import cpu, logs
+from lookalike_kit import cpu, logs, memory
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
 from lookalike_kit.traces import Traces
@@ -63,8 +63,9 @@ class Embedder:
         nursery: Nursery | None = None,
         traces: Traces | None = None,
     ) -> None:
-        on_cpu = model.info.device == "cpu"  # and uses all cores itself
-        self._on_one_core = config.calls_on_one_core and not on_cpu and cpu.cores() > 1
+        # A model on a CPU uses all cores itself, and so does decoding on threads.
+        is_apart = nursery is not None and model.info.device != "cpu"
+        self._on_one_core = config.calls_on_one_core and is_apart and cpu.cores() > 1
         self._device_threads = cpu.threads() - {threading.get_native_id()}
         self.registry = CollectorRegistry()
         metrics = EmbedderMetrics(self.registry)
@@ -72,8 +73,11 @@ class Embedder:
         traces = traces or start_traces(config, "embedder")
         preprocessing = model.preprocessing
 
-        def abandon() -> None:  # meanwhile the calls that were read are told
-            threading.Thread(target=self.server.abandon, name="abandon", daemon=True).start()
+        abandoning = threading.Lock()
+
+        def abandon() -> None:
+            if abandoning.acquire(blocking=False):  # once; meanwhile calls are told why
+                threading.Thread(target=self.server.abandon, daemon=True).start()
 
         def decoder() -> Decoder:
             if nursery is None:
@@ -112,6 +116,7 @@ class Embedder:
         """Serves until SIGTERM or SIGINT."""
         self.batcher.start()
         self.server.catch_signals()
+        memory.keep()
         self.server.start()
         core = cpu.keep_together(but=self._device_threads) if self._on_one_core else None
         self.server.set_ready(True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lookalike.search.v1 import admin_pb2, admin_pb2_grpc, search_pb2, search_pb2_grpc
 from prometheus_client import CollectorRegistry
 
-from lookalike_kit import cpu, logs, traces
+from lookalike_kit import cpu, logs, memory, traces
 from lookalike_kit.config import ConfigError
 from lookalike_kit.port import Registration
 from lookalike_kit.server import Server
@@ -87,6 +87,7 @@ def serve(config: SearchConfig) -> None:
         ],
         traces=traces.start(config, "search"),
     )
+    memory.keep()
     server.start()
     server.catch_signals()
     stopping = threading.Event()

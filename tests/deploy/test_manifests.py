@@ -8,7 +8,7 @@ from lookalike_client._environment import Settings
 
 from embedder_service.config import EmbedderConfig
 from lookalike_kit.config import describe, read
-from lookalike_kit.server import LIVE
+from lookalike_kit.server import END_SECONDS, LIVE
 from search_service.config import SearchConfig
 
 # The oldest that has every field used, and the newest whose schemas the validator brings.
@@ -191,7 +191,7 @@ def test_a_pod_has_the_time_to_end_in_order(rendered):
         prefix, _ = TIERS[tier_of(pod)]
         settings = settings_of(rendered, pod)
         own = float(settings[f"{prefix}DRAIN_SECONDS"]) + float(settings[f"{prefix}GRACE_SECONDS"])
-        assert pod.spec["terminationGracePeriodSeconds"] >= own + 10
+        assert pod.spec["terminationGracePeriodSeconds"] >= own + END_SECONDS + 5
 
 
 def test_every_selector_means_the_pods_of_one_workload(rendered):

@@ -167,6 +167,27 @@ def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
     assert deaths == ["died", "died"]
 
 
+def test_a_decoder_that_never_answers_is_killed(nursery, preprocessing, picture, encode, deaths):
+    decoder = Apart(nursery, preprocessing, lambda: deaths.append("died"), lambda: None)
+    stopped, good = youngest(nursery), job(encode(picture, "JPEG"))
+    decoder._process._asking._channel.settimeout(0.5)
+    os.kill(stopped, signal.SIGSTOP)
+
+    (decoded,) = decoder.decode([good])
+
+    assert len(decoded.squares) == 1
+    assert deaths == ["died"]
+    until_gone(stopped)
+    decoder.close()
+
+
+def until_gone(pid):
+    end = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def _cpu_ticks(pid):
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -194,7 +215,4 @@ def test_decoders_end_with_whom_they_serve(preprocessing):
         child = youngest(nursery)
         decoder.close()
 
-        end = time.monotonic() + 20
-        while Path(f"/proc/{child}").exists():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until_gone(child)

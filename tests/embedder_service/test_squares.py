@@ -16,7 +16,18 @@ MODEL = Preprocessing(resize=72, crop=64)
 
 @pytest.mark.parametrize(
     "size",
-    [(300, 300), (400, 300), (300, 601), (599, 300), (901, 300), (60, 60), (50, 77), (9, 700)],
+    [
+        (300, 300),
+        (400, 300),
+        (300, 601),
+        (599, 300),
+        (901, 300),
+        (60, 60),
+        (50, 77),
+        (9, 700),
+        (72, 72),
+        (72, 100),
+    ],
 )
 def test_a_square_is_what_torchvision_makes_whichever_way_it_goes(draw, size):
     pixels = np.array(draw(3).resize(size))
@@ -38,8 +49,12 @@ def test_turned_and_cut_pixels_need_not_stand_in_a_row(draw):
 
 def test_it_starts_no_threads(draw):
     before = len(list(Path("/proc/self/task").iterdir()))
-    pixels = np.array(draw(5))
-    workers = [threading.Thread(target=square, args=(pixels, MODEL)) for _ in range(8)]
+    sizes = [(300, 400), (72, 72), (1000, 900), (232, 232)] * 2
+    model = Preprocessing(resize=232, crop=224)
+    workers = [
+        threading.Thread(target=square, args=(np.array(draw(5).resize(size)), model))
+        for size in sizes
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

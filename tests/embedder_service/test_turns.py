@@ -67,6 +67,33 @@ def test_a_thread_takes_its_share_of_what_waits_and_no_more_than_the_most():
     assert max(taken) == 4
 
 
+def test_online_and_bulk_are_not_taken_together_nor_what_is_to_be_alone():
+    inside, leave, taken = threading.Event(), threading.Event(), []
+
+    def work(turns):
+        inside.set()
+        leave.wait(20)
+        taken.append(list(turns))
+
+    turns = Turns("apart", [work], lambda: 8)
+    turns.put("first", bulk=False)
+    assert inside.wait(20)
+    for turn, bulk, alone in (
+        ("b1", True, False),
+        ("o1", False, False),
+        ("b2", True, False),
+        ("o2", False, False),
+        ("large", False, True),
+        ("o3", False, False),
+    ):
+        turns.put(turn, bulk, alone)
+    turns.stop()
+    leave.set()
+    until_ended("apart")
+
+    assert taken == [["first"], ["o1", "o2"], ["large"], ["o3"], ["b1", "b2"]]
+
+
 def until_ended(name: str) -> None:
     end = time.monotonic() + 20
     while alive(name):

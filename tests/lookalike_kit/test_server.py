@@ -1,5 +1,4 @@
 import faulthandler
-import gc
 import json
 import signal
 import socket
@@ -292,7 +291,6 @@ def test_a_request_to_stop_ends_the_run(serve):
         served.server.run_until_signal()
     finally:
         faulthandler.cancel_dump_traceback_later()  # it would end this process
-        gc.unfreeze()
         for number, former in before.items():
             signal.signal(number, former)
     with pytest.raises(grpc.RpcError):
