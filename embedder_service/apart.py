@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
@@ -18,6 +20,9 @@ from embedder_service.spec import Preprocessing
 from lookalike_kit import logs
 
 log = logs.get(__name__)
+
+_PAUSES = (0.1, 0.5, 1.0)
+_END_SECONDS = 1.0
 
 _SILENCE = struct.pack("ll", (MOST_TOGETHER + 1) * PATIENCE_SECONDS, 0)
 
@@ -45,10 +50,10 @@ class Apart:
         try:
             return self._process.ask(jobs)
         except MemoryError as error:  # the service's own: what was asked is not answered
-            self._replace(len(jobs))
+            self._replace(len(jobs), error)
             return [Decoded(MemoryError(str(error)), 0.0, 0.0) for _ in jobs]
-        except Exception:  # noqa: BLE001 - whatever a process does that a file has broken
-            self._replace(len(jobs))
+        except Exception as error:  # noqa: BLE001 - whatever a process does that a file has broken
+            self._replace(len(jobs), error)
         return [self._alone(job) for job in jobs]
 
     def close(self) -> None:
@@ -59,34 +64,38 @@ class Apart:
         try:
             (decoded,) = self._process.ask((job,))
         except MemoryError as error:
-            self._replace(1)
+            self._replace(1, error)
             return Decoded(MemoryError(str(error)), 0.0, 0.0)
-        except Exception:  # noqa: BLE001 - as above
-            self._replace(1)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._replace(1, error)
             what = f"a whole {job.header.format} file, got one that ends its decoder"
             return Decoded(BrokenImage(f"content: expected {what}"), 0.0, 0.0)
         return decoded
 
-    def _replace(self, files: int) -> None:
-        log.error("decoder_died", files=files)
+    def _replace(self, files: int, why: Exception) -> None:
+        log.error("decoder_died", files=files, error=repr(why))
         self._on_death()
         self._process.close()
         try:
             self._process = self._born()
-        except DecodersLost as error:
-            log.error("decoders_lost", error=str(error.__cause__))
+        except DecodersLost:
             self._on_lost()
             raise
 
     def _born(self) -> _Process:
-        try:
-            return _Process(self._nursery, self._preprocessing)
-        except (OSError, EOFError) as error:
-            raise DecodersLost("no process to decode in is left, and this replica ends") from error
+        """Tries again for a while: memory, or a process's place, may be short for a moment."""
+        for pause in _PAUSES:
+            try:
+                return _Process(self._nursery, self._preprocessing)
+            except Exception as error:  # noqa: BLE001 - a newborn may say anything
+                log.warning("decoder_not_born", error=repr(error))
+            time.sleep(pause)
+        log.error("decoders_lost")
+        raise DecodersLost("no process to decode in is left, and this replica ends")
 
 
 class _Process:
-    """Raises OSError or EOFError where none can be had."""
+    """Raises whatever keeps it from being there."""
 
     def __init__(self, nursery: Nursery, preprocessing: Preprocessing) -> None:
         with ExitStack() as stack:
@@ -106,7 +115,8 @@ class _Process:
                 ours.setsockopt(socket.SOL_SOCKET, side, _SILENCE)
             # By a descriptor, for another process may get its number.
             self._process: int | None = os.pidfd_open(nursery.bear(preprocessing, its, slab))
-            on_failure.callback(os.close, self._process)
+            its.close()  # or its end would never be seen
+            on_failure.callback(_end, self._process)
             self._asking = Asking(ours, slab, preprocessing)
             self._asking.ask(())  # it is there when it answers
             on_failure.pop_all()
@@ -118,7 +128,13 @@ class _Process:
         """Ends, whatever it does."""
         self._asking.close()
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
-            os.close(self._process)
+            _end(self._process)
         self._process = None
+
+
+def _end(process: int) -> None:
+    """Whatever it does. Its memory and its number are free then, or as good as."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+    select.select([process], [], [], _END_SECONDS)
+    os.close(process)

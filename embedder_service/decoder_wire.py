@@ -86,7 +86,7 @@ class Served:
             (length,) = _LENGTH.unpack(self._received(_LENGTH.size))
             told = json.loads(self._received(length))
             return [_job(each, self._received(each["bytes"])) for each in told]
-        except EOFError:
+        except (EOFError, OSError):
             return None
 
     def answer(self, decoded: Sequence[Decoded]) -> None:
@@ -99,9 +99,12 @@ class Served:
         self._channel.sendall(line.encode() + b"\n")
 
     def _received(self, size: int) -> bytes:
-        received = self._channel.recv(size, socket.MSG_WAITALL)
-        if len(received) < size:
-            raise EOFError
+        received = b""
+        while len(received) < size:
+            piece = self._channel.recv(size - len(received), socket.MSG_WAITALL)
+            if not piece:
+                raise EOFError
+            received += piece
         return received
 
 
@@ -146,8 +149,12 @@ def _told(channel: socket.socket) -> list[dict[str, Any]]:
 
 def _decoded(told: dict[str, Any], squares: list[Pixels]) -> Decoded:
     error = told["error"]
-    outcome = squares if error is None else _ERRORS[error[0]](str(error[1]))
+    outcome = squares if error is None else _ERRORS[error[0]](_words(error[1]))
     return Decoded(outcome, _seconds(told["seconds"]), _seconds(told["cpu_seconds"]))
+
+
+def _words(told: object) -> str:
+    return str(told)[:_MESSAGE_CHARACTERS].encode(errors="replace").decode()
 
 
 def _seconds(told: object) -> float:

@@ -127,7 +127,8 @@ def _decode(preprocessing: Preprocessing, channel: int, slab: int) -> None:
             signal.alarm(PATIENCE_SECONDS)  # its default ends the process
             decoded += here.decode([job])
         signal.alarm(0)
-        served.answer(decoded)
+        with suppress(OSError):  # the service is gone, as the next jobs will say
+            served.answer(decoded)
     os._exit(0)
 
 

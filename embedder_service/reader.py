@@ -146,9 +146,9 @@ class Reader:
         try:
             decoded = decoder.decode([turn.job for turn in turns])
         except Exception as error:  # noqa: BLE001 - the thread outlives it
-            lost = isinstance(error, DecodersLost)
-            for turn in turns:
-                self._fail(turn.reading, DeviceFailed(str(error)) if lost else error)
+            for turn in turns:  # an error of its own each, with no frames that hold the others
+                own = DeviceFailed if isinstance(error, DecodersLost) else type(error)
+                self._fail(turn.reading, own(str(error)))
                 self._done_with_one(turn.reading)
             return
         for turn, each in zip(turns, decoded, strict=True):

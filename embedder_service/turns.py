@@ -58,27 +58,20 @@ class Turns(Generic[T]):
             work(self._taken())
 
     def _taken(self) -> list[T]:
-        line, (turn, alone) = self._next()
-        taken = [turn]
-        more = 0 if alone else min(self._most() - 1, self._there.qsize() // self._threads)
-        with suppress(Empty, IndexError):
-            while more > 0 and not line[0][1]:  # another thread may still come before
-                if not self._there.get_nowait():
-                    self._there.put(False)  # that was this thread's end, or another's
-                    break
+        with self._lock:
+            line = self._online or self._bulk
+            turn, alone = line.popleft()
+            taken = [turn]
+            more = 0 if alone else min(self._most() - 1, len(line) // self._threads)
+            # A token for each, which another thread may have instead, and wait for the lock.
+            while more > 0 and not line[0][1] and self._has_token():
+                taken.append(line.popleft()[0])
                 more -= 1
-                taken.append(self._one_of(line))
         return taken
 
-    def _one_of(self, line: deque[tuple[T, bool]]) -> T:
-        """Of this line if there is one left; there is one in the other, then."""
-        try:
-            return line.popleft()[0]
-        except IndexError:
-            return self._next()[1][0]
-
-    def _next(self) -> tuple[deque[tuple[T, bool]], tuple[T, bool]]:
-        try:
-            return self._online, self._online.popleft()
-        except IndexError:  # and as many turns are here as threads that look for one
-            return self._bulk, self._bulk.popleft()
+    def _has_token(self) -> bool:
+        with suppress(Empty):
+            if self._there.get_nowait():
+                return True
+            self._there.put(False)  # that was this thread's end, or another's
+        return False

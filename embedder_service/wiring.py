@@ -73,16 +73,19 @@ class Embedder:
         traces = traces or start_traces(config, "embedder")
         preprocessing = model.preprocessing
 
-        abandoning = threading.Lock()
+        # Threads may be what has run out by then; meanwhile calls are told why.
+        decoders_lost = threading.Event()
 
-        def abandon() -> None:
-            if abandoning.acquire(blocking=False):  # once; meanwhile calls are told why
-                threading.Thread(target=self.server.abandon, daemon=True).start()
+        def abandon_without_decoders() -> None:
+            decoders_lost.wait()
+            self.server.abandon()
+
+        threading.Thread(target=abandon_without_decoders, name="abandon", daemon=True).start()
 
         def decoder() -> Decoder:
             if nursery is None:
                 return Here(preprocessing)
-            return Apart(nursery, preprocessing, metrics.decoder_died, abandon)
+            return Apart(nursery, preprocessing, metrics.decoder_died, decoders_lost.set)
 
         self.batcher = Batcher(
             model.embed,
@@ -116,13 +119,13 @@ class Embedder:
         """Serves until SIGTERM or SIGINT."""
         self.batcher.start()
         self.server.catch_signals()
-        memory.keep()
-        self.server.start()
-        core = cpu.keep_together(but=self._device_threads) if self._on_one_core else None
-        self.server.set_ready(True)
-        if core is not None:
-            log.info("calls_on_one_core", core=core)
-        self.server.run_until_signal()
+        with memory.kept():
+            self.server.start()
+            core = cpu.keep_together(but=self._device_threads) if self._on_one_core else None
+            self.server.set_ready(True)
+            if core is not None:
+                log.info("calls_on_one_core", core=core)
+            self.server.run_until_signal()
         self.reader.stop()
         self.batcher.stop()
 

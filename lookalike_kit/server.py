@@ -6,6 +6,7 @@ import queue
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
@@ -177,7 +178,8 @@ class Server:
         comes by their own reasons: gRPC's own, CANCELLED, says too little.
         """
         # Needs no GIL: should anything below hang, the traces of all threads say where.
-        faulthandler.dump_traceback_later(3 * _ABANDON_SECONDS, exit=True)
+        with suppress(RuntimeError):  # where no thread is left to be had, either
+            faulthandler.dump_traceback_later(3 * _ABANDON_SECONDS, exit=True)
         self._stopped = True
         self._health.enter_graceful_shutdown()
         log.error("abandoned", name=self._name, abandoned_calls=self._ports.calls.pool.in_flight)

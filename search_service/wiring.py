@@ -87,19 +87,21 @@ def serve(config: SearchConfig) -> None:
         ],
         traces=traces.start(config, "search"),
     )
-    memory.keep()
-    server.start()
-    server.catch_signals()
-    stopping = threading.Event()
-    for thread in (
-        threading.Thread(
-            target=loader.run, args=(stopping, config.poll_seconds), name="loader", daemon=True
-        ),
-        threading.Thread(target=live_recall.run, args=(stopping,), name="live recall", daemon=True),
-    ):
-        thread.start()
-    server.run_until_signal()
-    stopping.set()
+    with memory.kept():
+        server.start()
+        server.catch_signals()
+        stopping = threading.Event()
+        for thread in (
+            threading.Thread(
+                target=loader.run, args=(stopping, config.poll_seconds), name="loader", daemon=True
+            ),
+            threading.Thread(
+                target=live_recall.run, args=(stopping,), name="live recall", daemon=True
+            ),
+        ):
+            thread.start()
+        server.run_until_signal()
+        stopping.set()
 
 
 def _check(config: SearchConfig) -> None:

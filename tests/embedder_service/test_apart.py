@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from embedder_service import apart as apart_module
 from embedder_service import images
 from embedder_service.apart import Apart
 from embedder_service.decoder import DecodersLost, Here, Job
@@ -167,10 +169,12 @@ def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
     assert deaths == ["died", "died"]
 
 
-def test_a_decoder_that_never_answers_is_killed(nursery, preprocessing, picture, encode, deaths):
+def test_a_decoder_that_never_answers_is_killed(
+    nursery, preprocessing, picture, encode, deaths, monkeypatch
+):
+    monkeypatch.setattr(apart_module, "_SILENCE", struct.pack("ll", 2, 0))
     decoder = Apart(nursery, preprocessing, lambda: deaths.append("died"), lambda: None)
     stopped, good = youngest(nursery), job(encode(picture, "JPEG"))
-    decoder._process._asking._channel.settimeout(0.5)
     os.kill(stopped, signal.SIGSTOP)
 
     (decoded,) = decoder.decode([good])

@@ -43,7 +43,7 @@ def test_an_error_is_measured_against_the_nearest_other_photo():
 def test_other_vectors_keep_the_process_from_serving(loaded):
     embed = EagerDevice(loaded.model, "cpu").embed
     with pytest.raises(
-        ModelError, match=r"expected cosines of at least 0.99 .*, got -1.0000 by pil"
+        ModelError, match=r"expected cosines of at least 0.99 .*, got -1.0000 by simplejpeg"
     ):
         golden.check(loaded, lambda images: -embed(images), 4)
 
