@@ -12,8 +12,7 @@ def test_the_comparison_runs_at_a_small_size(capsys):
 
     assert figures["rows"] == 300
     assert figures["annoy_speedup_at_099"] > 0
-    # 0 where no point reaches that recall, as on so few rows a graph by several threads may not.
-    assert figures["graph_speedup_at_099"] >= 0
+    assert figures["graph_speedup_at_099"] > 0
     assert 0 < figures["variance_in_64_easy"] < 1
     assert any("annoy as it comes" in line for line in lines)
 
