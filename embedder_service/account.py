@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from embedder_service.images import Photo
 from embedder_service.pipeline import Answer
-from embedder_service.reader import Photo
 from lookalike_kit.calls import Facts
 from lookalike_kit.errors import ServiceError, reason_name
 

@@ -47,6 +47,22 @@ class Apart:
         self._process = self._born()
 
     def decode(self, jobs: Sequence[Job]) -> list[Decoded]:
+        decoded = self._asked(jobs)
+        return [self._alone(job) for job in jobs] if decoded is None else decoded
+
+    def close(self) -> None:
+        """Its process ends."""
+        self._process.close()
+
+    def _alone(self, job: Job) -> Decoded:
+        decoded = self._asked((job,))
+        if decoded is None:
+            what = f"a whole {job.header.format} file, got one that ends its decoder"
+            return Decoded(BrokenImage(f"content: expected {what}"), 0.0, 0.0)
+        return decoded[0]
+
+    def _asked(self, jobs: Sequence[Job]) -> list[Decoded] | None:
+        """None: they have ended a process, of which there is another now."""
         try:
             return self._process.ask(jobs)
         except MemoryError as error:  # the service's own: what was asked is not answered
@@ -54,23 +70,7 @@ class Apart:
             return [Decoded(MemoryError(str(error)), 0.0, 0.0) for _ in jobs]
         except Exception as error:  # noqa: BLE001 - whatever a process does that a file has broken
             self._replace(len(jobs), error)
-        return [self._alone(job) for job in jobs]
-
-    def close(self) -> None:
-        """Its process ends."""
-        self._process.close()
-
-    def _alone(self, job: Job) -> Decoded:
-        try:
-            (decoded,) = self._process.ask((job,))
-        except MemoryError as error:
-            self._replace(1, error)
-            return Decoded(MemoryError(str(error)), 0.0, 0.0)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._replace(1, error)
-            what = f"a whole {job.header.format} file, got one that ends its decoder"
-            return Decoded(BrokenImage(f"content: expected {what}"), 0.0, 0.0)
-        return decoded
+            return None
 
     def _replace(self, files: int, why: Exception) -> None:
         log.error("decoder_died", files=files, error=repr(why))
@@ -103,8 +103,8 @@ class _Process:
             stack.callback(its.close)
             slab = os.memfd_create("squares", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             stack.callback(os.close, slab)
-            on_failure = stack.enter_context(ExitStack())
-            on_failure.callback(ours.close)
+            at_end = stack.enter_context(ExitStack())
+            at_end.callback(ours.close)
             os.ftruncate(slab, slab_bytes(preprocessing))
             # Where it shrank, reading it would end the reader.
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -114,22 +114,18 @@ class _Process:
             for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 ours.setsockopt(socket.SOL_SOCKET, side, _SILENCE)
             # By a descriptor, for another process may get its number.
-            self._process: int | None = os.pidfd_open(nursery.bear(preprocessing, its, slab))
+            at_end.callback(_end, os.pidfd_open(nursery.bear(preprocessing, its, slab)))
             its.close()  # or its end would never be seen
-            on_failure.callback(_end, self._process)
             self._asking = Asking(ours, slab, preprocessing)
             self._asking.ask(())  # it is there when it answers
-            on_failure.pop_all()
+            self._at_end = at_end.pop_all()
 
     def ask(self, jobs: Sequence[Job]) -> list[Decoded]:
         return self._asking.ask(jobs)
 
     def close(self) -> None:
         """Ends, whatever it does."""
-        self._asking.close()
-        if self._process is not None:
-            _end(self._process)
-        self._process = None
+        self._at_end.close()
 
 
 def _end(process: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from embedder_service import images
 from embedder_service.image_header import ImageHeader
-from embedder_service.images import Pixels, Region
+from embedder_service.images import Photo, Pixels
 from embedder_service.spec import Preprocessing
 from embedder_service.squares import square
 from lookalike_kit.errors import ServiceError
@@ -27,16 +27,10 @@ class DecodersLost(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """A file whose header was checked, and the boxes of it that are asked for (none: all)."""
+    """A photo whose header was checked."""
 
-    content: bytes
+    photo: Photo
     header: ImageHeader
-    regions: tuple[Region, ...] = ()
-
-    @property
-    def squares(self) -> int:
-        """How many vectors it asks for."""
-        return len(self.regions) or 1
 
 
 @dataclass(frozen=True)
@@ -64,16 +58,18 @@ class Here:
         square(np.zeros((1, 1, 3), np.uint8), preprocessing)
 
     def decode(self, jobs: Sequence[Job]) -> list[Decoded]:
-        return [self._decoded(job) for job in jobs]
+        return [self.decode_one(job) for job in jobs]
 
-    def _decoded(self, job: Job) -> Decoded:
+    def decode_one(self, job: Job) -> Decoded:
+        """Whatever becomes of it."""
         began, cpu = time.perf_counter(), time.thread_time()
         squares = self._squares(job)
         return Decoded(squares, time.perf_counter() - began, time.thread_time() - cpu)
 
     def _squares(self, job: Job) -> Squares | MemoryError:
         try:
-            return images.decode(job.content, job.header, self._preprocessing, job.regions)
+            content, regions = job.photo.content, job.photo.regions
+            return images.decode(content, job.header, self._preprocessing, regions)
         except ServiceError as error:
             return bare(error)
         except (MemoryError, RuntimeError) as error:  # PyTorch's is one of these

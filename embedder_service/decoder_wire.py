@@ -18,12 +18,11 @@ import numpy as np
 
 from embedder_service.decoder import MOST_TOGETHER, Decoded, Job
 from embedder_service.image_header import BrokenImage, ImageHeader
-from embedder_service.images import InvalidRegion, Pixels, Region
+from embedder_service.images import MAX_REGIONS, InvalidRegion, Photo, Pixels, Region
 from embedder_service.spec import Preprocessing
 from lookalike_kit.errors import ServiceError
 
-# Of MOST_TOGETHER jobs with as many regions as a call may name; what is not touched costs nothing.
-MOST_SQUARES = 16 * MOST_TOGETHER
+_MOST_SQUARES = MAX_REGIONS * MOST_TOGETHER  # those that are not touched cost nothing
 _MOST_JOINED_BYTES = 1 << 20  # a copy is cheaper than the next call of the kernel
 _MOST_SECONDS = 3600.0
 _LENGTH = struct.Struct("<I")
@@ -48,7 +47,7 @@ class Asking:
         self._send(jobs)
         told = _told(self._channel)
         counts = [
-            job.squares if each["error"] is None else 0
+            job.photo.squares if each["error"] is None else 0
             for job, each in zip(jobs, told, strict=True)
         ]
         decoded = []
@@ -63,14 +62,11 @@ class Asking:
 
     def _send(self, jobs: Sequence[Job]) -> None:
         line = json.dumps([_job_line(job) for job in jobs]).encode()
-        pieces = [_LENGTH.pack(len(line)), line, *(job.content for job in jobs)]
+        pieces = [_LENGTH.pack(len(line)), line, *(job.photo.content for job in jobs)]
         if sum(map(len, pieces)) < _MOST_JOINED_BYTES:
             pieces = [b"".join(pieces)]
         for piece in pieces:
             self._channel.sendall(piece)
-
-    def close(self) -> None:
-        self._channel.close()
 
 
 class Served:
@@ -109,22 +105,22 @@ class Served:
 
 
 def slab_bytes(preprocessing: Preprocessing) -> int:
-    """What both map: room for MOST_SQUARES."""
-    return MOST_SQUARES * 3 * preprocessing.crop**2
+    """What both map: room for all squares of jobs that go together."""
+    return _MOST_SQUARES * 3 * preprocessing.crop**2
 
 
 def _job_line(job: Job) -> dict[str, Any]:
     return {
-        "bytes": len(job.content),
+        "bytes": len(job.photo.content),
         # Not dataclasses.astuple, which copies deeply: 10 us.
         "header": list(vars(job.header).values()),
-        "regions": [list(vars(region).values()) for region in job.regions],
+        "regions": [list(vars(region).values()) for region in job.photo.regions],
     }
 
 
 def _job(told: dict[str, Any], content: bytes) -> Job:
     regions = tuple(Region(*edges) for edges in told["regions"])
-    return Job(content, ImageHeader(*told["header"]), regions)
+    return Job(Photo(content, regions), ImageHeader(*told["header"]))
 
 
 def _line(decoded: Decoded) -> dict[str, Any]:

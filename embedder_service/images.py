@@ -27,10 +27,12 @@ from lookalike_kit.errors import ServiceError
 
 __all__ = [
     "DECODER",
+    "MAX_REGIONS",
     "BrokenImage",
     "ImageTooLarge",
     "InvalidRegion",
     "Limits",
+    "Photo",
     "Pixels",
     "Region",
     "UnsupportedImage",
@@ -97,6 +99,20 @@ class Region:
 
 
 WHOLE = Region()
+MAX_REGIONS = 16  # of one photo
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One image of a call: a file, and the boxes of it that are asked for (none: all of it)."""
+
+    content: bytes
+    regions: tuple[Region, ...] = ()
+
+    @property
+    def squares(self) -> int:
+        """How many vectors it asks for."""
+        return len(self.regions) or 1
 
 
 def check(content: bytes, limits: Limits) -> ImageHeader:
@@ -120,8 +136,7 @@ def upright_size(content: bytes, header: ImageHeader) -> tuple[int, int]:
     Raises BrokenImage.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=[header.format]) as image:
-            is_on_its_side = _orientation(image) in _ON_ITS_SIDE
+        is_on_its_side = _told_orientation(content, header) in _ON_ITS_SIDE
     except MemoryError:
         raise
     except Exception as error:  # as in decode

@@ -19,18 +19,14 @@ import signal
 import socket
 import threading
 import traceback
-import warnings
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-
 from embedder_service import decoder_wire
 from embedder_service.decoder import Here
 from embedder_service.spec import Preprocessing
-from embedder_service.squares import square
 
 # For a file: an honest one of the most pixels takes 2 s.
 PATIENCE_SECONDS = 20
@@ -40,10 +36,12 @@ _FIRST_TO_BE_KILLED = "1000"
 
 
 class Nursery:
-    """Where decoders come from. One per process, forked before it has threads."""
+    """Where decoders come from; they end with their channels, and it with its own.
 
-    def __init__(self, pid: int, control: socket.socket) -> None:
-        self.pid = pid
+    One per process, forked before it has threads.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._lock = threading.Lock()
         control.settimeout(_BIRTH_SECONDS)
@@ -52,11 +50,10 @@ class Nursery:
     def fork(cls) -> Nursery:
         """Returns at once; the first birth waits until the nursery has loaded what it needs."""
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
+        if os.fork() == 0:
             run(its)
         its.close()
-        return cls(pid, ours)
+        return cls(ours)
 
     def bear(self, preprocessing: Preprocessing, channel: socket.socket, slab: int) -> int:
         """Another decoder, at the other end of this channel; its process. Raises OSError."""
@@ -68,10 +65,6 @@ class Nursery:
             raise OSError(f"expected another decoder, got {told.decode() or 'no nursery'}")
         return int(told)
 
-    def close(self) -> None:
-        """It ends; decoders end with their channels."""
-        self._control.close()
-
 
 def run(control: socket.socket) -> NoReturn:
     """The nursery's own process, until the other end of its socket is closed."""
@@ -81,9 +74,7 @@ def run(control: socket.socket) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
-        # Pillow warns of broken EXIF; a stranger's file must not write the service's log.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        square(np.zeros((1, 1, 3), np.uint8), Preprocessing(resize=32, crop=32))
+        Here(Preprocessing(resize=32, crop=32))  # has loaded what decoders share
         gc.freeze()  # what is collected is written to, and no longer shared
         while True:
             message, descriptors, _, _ = socket.recv_fds(control, _MOST_BYTES, 2)
@@ -125,7 +116,7 @@ def _decode(preprocessing: Preprocessing, channel: int, slab: int) -> None:
         decoded = []
         for job in jobs:
             signal.alarm(PATIENCE_SECONDS)  # its default ends the process
-            decoded += here.decode([job])
+            decoded.append(here.decode_one(job))
         signal.alarm(0)
         with suppress(OSError):  # the service is gone, as the next jobs will say
             served.answer(decoded)

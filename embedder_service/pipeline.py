@@ -16,9 +16,9 @@ import numpy as np
 from embedder_service.batcher import Batcher, Places
 from embedder_service.budget import ByteBudget
 from embedder_service.decoder import Squares
-from embedder_service.images import Pixels
+from embedder_service.images import Photo, Pixels
 from embedder_service.pending import Embedded, Vectors, give_up
-from embedder_service.reader import Photo, Reader
+from embedder_service.reader import Reader
 from lookalike_kit import calls
 from lookalike_kit.errors import ServiceError, reason_name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from embedder_service.decoder import (
     Squares,
     bare,
 )
-from embedder_service.images import Limits, Region
+from embedder_service.images import Limits, Photo
 from embedder_service.trouble import DeviceFailed
 from embedder_service.turns import Turns
 from lookalike_kit import calls
@@ -34,19 +34,6 @@ _WEIGHT = 0.05
 # threads. The first of them waits for the last.
 _TOGETHER_SECONDS = 0.005
 _ALONE_PIXELS = 1_000_000  # and those above go by themselves
-
-
-@dataclass(frozen=True)
-class Photo:
-    """One image of a call: a file, and the boxes of it that are asked for (none: all of it)."""
-
-    content: bytes
-    regions: tuple[Region, ...] = ()
-
-    @property
-    def squares(self) -> int:
-        """How many vectors it asks for."""
-        return len(self.regions) or 1
 
 
 class Observer(Protocol):
@@ -103,8 +90,7 @@ class Reader:
             except ServiceError as error:  # bombs never wait for their turn
                 reading.squares.append(bare(error))
             else:
-                job = Job(photo.content, header, photo.regions)
-                reading.unread.append((len(reading.squares), job))
+                reading.unread.append((len(reading.squares), Job(photo, header)))
                 reading.squares.append([])
         if not reading.unread:
             reading.future.set_result(reading.squares)
@@ -138,9 +124,8 @@ class Reader:
 
     def _take_turns(self, decoder: Decoder, readings: Sequence[_Reading]) -> None:
         """Of each its next photo."""
-        turns: list[_Turn] = []
-        for reading in readings:
-            reading.as_call(lambda reading=reading: self._begin(reading, turns))  # type: ignore[misc]
+        begun = [reading.as_call(partial(self._begin, reading)) for reading in readings]
+        turns = [turn for turn in begun if turn is not None]
         if not turns:
             return
         try:
@@ -154,10 +139,11 @@ class Reader:
         for turn, each in zip(turns, decoded, strict=True):
             turn.reading.as_call(partial(self._end, turn, each))
 
-    def _begin(self, reading: _Reading, turns: list[_Turn]) -> None:
+    def _begin(self, reading: _Reading) -> _Turn | None:
+        """None: it has failed."""
         with self._lock:
-            if not reading.unread:  # it has failed meanwhile
-                return
+            if not reading.unread:
+                return None
             at, job = reading.unread.popleft()
             reading.running += 1
             waited = time.perf_counter() - reading.put_at
@@ -168,8 +154,8 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - the call's own thread raises it
             self._fail(reading, error)
             self._done_with_one(reading)
-        else:
-            turns.append(_Turn(reading, at, job))
+            return None
+        return _Turn(reading, at, job)
 
     def _end(self, turn: _Turn, decoded: Decoded) -> None:
         reading = turn.reading
@@ -223,7 +209,7 @@ class _Reading:
         self.running = 0
         self.put_at = 0.0  # in line for the next one
         self.future: Future[list[Squares]] = Future()
-        self.as_call: Callable[[Callable[[], None]], None] = calls.carrier()
+        self.as_call = calls.carrier()
 
     @property
     def waiting(self) -> int:
@@ -243,5 +229,5 @@ class _Turn:
 def _is_large(job: Job) -> bool:
     # A JPEG of one scan is decoded small, unless a region needs it large.
     header = job.header
-    shrinks = header.format == "JPEG" and header.scans == 1 and not job.regions
+    shrinks = header.format == "JPEG" and header.scans == 1 and not job.photo.regions
     return header.pixels > LARGE_PIXELS and not shrinks

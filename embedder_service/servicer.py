@@ -9,15 +9,13 @@ from lookalike.v1.embedding_pb2 import Embedding
 from lookalike.v1.error_reason_pb2 import ErrorReason
 
 from embedder_service import account
-from embedder_service.images import Region
+from embedder_service.images import MAX_REGIONS, Photo, Region
 from embedder_service.pending import Vectors
 from embedder_service.pipeline import Pipeline
-from embedder_service.reader import Photo
 from lookalike_kit import calls
 from lookalike_kit.errors import InvalidField, ServiceError
 
 MAX_IMAGES = 64
-MAX_REGIONS = 16
 # What clients receive by default is 4 MiB; an image may need 512 bytes for its error.
 MAX_ANSWER_BYTES = 4 * 1024 * 1024 - MAX_IMAGES * 512
 _BYTES_AROUND_A_VECTOR = 80  # the space's 64 digits, tags and lengths

@@ -8,8 +8,8 @@ from itertools import pairwise
 from lookalike.embedder.v1.embedder_pb2 import Priority
 from lookalike.inference import open_inference_pb2 as pb
 
+from embedder_service.images import Photo
 from embedder_service.pending import Vectors
-from embedder_service.reader import Photo
 from lookalike_kit.errors import InvalidField
 
 INPUT, OUTPUT = "images", "embeddings"

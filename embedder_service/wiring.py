@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
@@ -71,21 +73,6 @@ class Embedder:
         metrics = EmbedderMetrics(self.registry)
         metrics.describe(labels(model.info), model.golden_cosine, model.golden_error)
         traces = traces or start_traces(config, "embedder")
-        preprocessing = model.preprocessing
-
-        # Threads may be what has run out by then; meanwhile calls are told why.
-        decoders_lost = threading.Event()
-
-        def abandon_without_decoders() -> None:
-            decoders_lost.wait()
-            self.server.abandon()
-
-        threading.Thread(target=abandon_without_decoders, name="abandon", daemon=True).start()
-
-        def decoder() -> Decoder:
-            if nursery is None:
-                return Here(preprocessing)
-            return Apart(nursery, preprocessing, metrics.decoder_died, decoders_lost.set)
 
         self.batcher = Batcher(
             model.embed,
@@ -97,23 +84,16 @@ class Embedder:
         )
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
+        decoder = self._decoder(model.preprocessing, nursery, metrics)
         decoders = [decoder() for _ in range((config.decoders or cpu.cores()) + 1)]
         self.reader = Reader(limits, decoders, metrics)
         budget = ByteBudget(config.max_held_bytes)
         pipeline = Pipeline(self.reader, self.batcher, budget, metrics)
-        embedder = EmbedderServicer(pipeline, model.info)
-        inference = InferenceServicer(pipeline, model.info, lambda: self.server.is_ready)
-        services = [
-            Registration(
-                SERVICE, lambda to: pb_grpc.add_EmbedderServiceServicer_to_server(embedder, to)
-            ),
-            Registration(
-                INFERENCE,
-                lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
-                ready_made=("ServerLive", "ServerReady", "ModelReady"),
-            ),
+        faces = [
+            _own_face(EmbedderServicer(pipeline, model.info)),
+            _inference(InferenceServicer(pipeline, model.info, lambda: self.server.is_ready)),
         ]
-        self.server = Server(config, "embedder", self.registry, services, traces=traces)
+        self.server = Server(config, "embedder", self.registry, faces, traces=traces)
 
     def run(self) -> None:
         """Serves until SIGTERM or SIGINT."""
@@ -128,6 +108,36 @@ class Embedder:
             self.server.run_until_signal()
         self.reader.stop()
         self.batcher.stop()
+
+    def _decoder(
+        self, preprocessing: Preprocessing, nursery: Nursery | None, metrics: EmbedderMetrics
+    ) -> Callable[[], Decoder]:
+        """What makes one."""
+        if nursery is None:
+            return partial(Here, preprocessing)
+        # Threads may be what has run out by then; meanwhile calls are told why.
+        lost = threading.Event()
+
+        def abandon_without_decoders() -> None:
+            lost.wait()
+            self.server.abandon()
+
+        threading.Thread(target=abandon_without_decoders, name="abandon", daemon=True).start()
+        return partial(Apart, nursery, preprocessing, metrics.decoder_died, lost.set)
+
+
+def _own_face(embedder: EmbedderServicer) -> Registration:
+    return Registration(
+        SERVICE, lambda to: pb_grpc.add_EmbedderServiceServicer_to_server(embedder, to)
+    )
+
+
+def _inference(inference: InferenceServicer) -> Registration:
+    return Registration(
+        INFERENCE,
+        lambda to: inference_grpc.add_GRPCInferenceServiceServicer_to_server(inference, to),
+        ready_made=("ServerLive", "ServerReady", "ModelReady"),
+    )
 
 
 def labels(info: pb.GetInfoResponse) -> dict[str, str]:

@@ -9,9 +9,10 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 Facts = Mapping[str, Any]
+T = TypeVar("T")
 
 REQUEST_ID = "x-request-id"
 # A caller's id goes into logs and back into metadata: short, and without spaces or quotes.
@@ -25,6 +26,12 @@ class Trace(Protocol):
 
     def tell(self, facts: Facts) -> None:
         """What became known of the call, once it ends."""
+
+
+class Carrier(Protocol):
+    """Does work as one call's, on whichever thread asks."""
+
+    def __call__(self, work: Callable[[], T]) -> T: ...
 
 
 def _always() -> bool:
@@ -82,14 +89,14 @@ def awaited_by(any_of: Sequence[Callable[[], bool]]) -> Iterator[None]:
         _current.is_awaited = before
 
 
-def carrier() -> Callable[[Callable[[], None]], None]:
+def carrier() -> Carrier:
     """What has other threads do their work as the current call's."""
     state = dict(_current.__dict__)
 
-    def done(work: Callable[[], None]) -> None:
+    def done(work: Callable[[], T]) -> T:
         _current.__dict__.update(state)
         try:
-            work()
+            return work()
         finally:
             _current.__dict__.clear()
 

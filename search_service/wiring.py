@@ -1,6 +1,7 @@
 """Cache -> catalog -> loader -> servicers -> server: one search service. Knows everyone."""
 
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -73,35 +74,36 @@ def serve(config: SearchConfig) -> None:
         config,
         "search",
         registry,
-        [
-            Registration(
-                search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
-                lambda to: search_pb2_grpc.add_SearchServiceServicer_to_server(search, to),
-            )
-        ],
-        [
-            Registration(
-                admin_pb2.DESCRIPTOR.services_by_name["IndexAdminService"].full_name,
-                lambda to: admin_pb2_grpc.add_IndexAdminServiceServicer_to_server(admin, to),
-            )
-        ],
+        [_for_callers(search)],
+        [_for_operators(admin)],
         traces=traces.start(config, "search"),
     )
     with memory.kept():
         server.start()
         server.catch_signals()
         stopping = threading.Event()
-        for thread in (
-            threading.Thread(
-                target=loader.run, args=(stopping, config.poll_seconds), name="loader", daemon=True
-            ),
-            threading.Thread(
-                target=live_recall.run, args=(stopping,), name="live recall", daemon=True
-            ),
-        ):
-            thread.start()
+        _start("loader", loader.run, stopping, config.poll_seconds)
+        _start("live recall", live_recall.run, stopping)
         server.run_until_signal()
         stopping.set()
+
+
+def _for_callers(search: SearchServicer) -> Registration:
+    return Registration(
+        search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
+        lambda to: search_pb2_grpc.add_SearchServiceServicer_to_server(search, to),
+    )
+
+
+def _for_operators(admin: IndexAdminServicer) -> Registration:
+    return Registration(
+        admin_pb2.DESCRIPTOR.services_by_name["IndexAdminService"].full_name,
+        lambda to: admin_pb2_grpc.add_IndexAdminServiceServicer_to_server(admin, to),
+    )
+
+
+def _start(name: str, run: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=run, args=arguments, name=name, daemon=True).start()
 
 
 def _check(config: SearchConfig) -> None:

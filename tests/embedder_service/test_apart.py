@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from embedder_service import images
 from embedder_service.apart import Apart
 from embedder_service.decoder import DecodersLost, Here, Job
 from embedder_service.image_header import BrokenImage
-from embedder_service.images import InvalidRegion, Region
+from embedder_service.images import InvalidRegion, Photo, Region
 from embedder_service.nursery import Nursery
 from lookalike_kit.errors import ServiceError
 from proofs.hostile_images import corpus
@@ -34,27 +35,34 @@ nursery.run(socket.socket(fileno=int(sys.argv[1])))
 
 
 def job(content, *regions):
-    return Job(content, images.check(content, images.Limits()), regions)
+    return Job(Photo(content, regions), images.check(content, images.Limits()))
 
 
 @contextmanager
 def started():
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
-        command = [sys.executable, "-c", NURSERY, str(its.fileno())]
+        command = [sys.executable, "-W", "ignore", "-c", NURSERY, str(its.fileno())]
         process = subprocess.Popen(command, pass_fds=[its.fileno()])
-    nursery = Nursery(process.pid, ours)
-    try:
-        yield nursery
-    finally:
-        nursery.close()
-        process.wait(20)
+    with process, ours:
+        yield Nursery(ours), process.pid
 
 
 @pytest.fixture(scope="module")
-def nursery():
-    with started() as nursery:
-        yield nursery
+def born():
+    with started() as (nursery, pid):
+        yield nursery, pid
+
+
+@pytest.fixture
+def nursery(born):
+    return born[0]
+
+
+@pytest.fixture
+def youngest(born):
+    """The decoder that was forked last."""
+    return partial(_youngest, born[1])
 
 
 @pytest.fixture
@@ -69,12 +77,11 @@ def apart(nursery, preprocessing, deaths):
     decoder.close()
 
 
-def youngest(nursery):
-    """The decoder that it forked last."""
+def _youngest(nursery):
     children = [
         int(path.name)
         for path in Path("/proc").iterdir()
-        if path.name.isdigit() and _parent(path) == nursery.pid
+        if path.name.isdigit() and _parent(path) == nursery
     ]
     return max(children, default=0)
 
@@ -129,10 +136,10 @@ def test_a_region_outside_is_the_callers_fault(apart, picture, encode):
 
 
 def test_a_decoder_that_is_killed_is_replaced_and_its_files_are_read(
-    apart, nursery, picture, encode, deaths
+    apart, youngest, picture, encode, deaths
 ):
     good = job(encode(picture, "JPEG"))
-    os.kill(youngest(nursery), signal.SIGKILL)
+    os.kill(youngest(), signal.SIGKILL)
 
     decoded = apart.decode([good, good])
 
@@ -141,7 +148,7 @@ def test_a_decoder_that_is_killed_is_replaced_and_its_files_are_read(
 
 
 def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
-    apart, nursery, picture, encode, deaths
+    apart, youngest, picture, encode, deaths
 ):
     good = job(encode(picture, "JPEG"))
     large = job(encode(picture.resize((3000, 4000)), "PNG", compress_level=1))
@@ -149,7 +156,7 @@ def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
 
     def kill_what_is_busy():
         while not stop.is_set():
-            pid = youngest(nursery)
+            pid = youngest()
             if _cpu_ticks(pid) >= 3:  # 30 ms into the large one
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -170,11 +177,11 @@ def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
 
 
 def test_a_decoder_that_never_answers_is_killed(
-    nursery, preprocessing, picture, encode, deaths, monkeypatch
+    nursery, youngest, preprocessing, picture, encode, deaths, monkeypatch
 ):
     monkeypatch.setattr(apart_module, "_SILENCE", struct.pack("ll", 2, 0))
     decoder = Apart(nursery, preprocessing, lambda: deaths.append("died"), lambda: None)
-    stopped, good = youngest(nursery), job(encode(picture, "JPEG"))
+    stopped, good = youngest(), job(encode(picture, "JPEG"))
     os.kill(stopped, signal.SIGSTOP)
 
     (decoded,) = decoder.decode([good])
@@ -202,10 +209,10 @@ def _cpu_ticks(pid):
 
 def test_without_a_nursery_a_death_is_the_end(preprocessing, picture, encode):
     lost = []
-    with started() as nursery:
+    with started() as (nursery, pid):
         decoder = Apart(nursery, preprocessing, lambda: None, lambda: lost.append("lost"))
-        for pid in (nursery.pid, youngest(nursery)):
-            os.kill(pid, signal.SIGKILL)
+        for each in (pid, _youngest(pid)):
+            os.kill(each, signal.SIGKILL)
 
         with pytest.raises(DecodersLost):
             decoder.decode([job(encode(picture, "PNG"))])
@@ -214,9 +221,9 @@ def test_without_a_nursery_a_death_is_the_end(preprocessing, picture, encode):
 
 
 def test_decoders_end_with_whom_they_serve(preprocessing):
-    with started() as nursery:
+    with started() as (nursery, pid):
         decoder = Apart(nursery, preprocessing, lambda: None, lambda: None)
-        child = youngest(nursery)
+        child = _youngest(pid)
         decoder.close()
 
         until_gone(child)

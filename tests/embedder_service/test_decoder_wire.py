@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from embedder_service import images
-from embedder_service.decoder import MOST_TOGETHER, Decoded, Job
-from embedder_service.decoder_wire import MOST_SQUARES, Asking, Served, slab_bytes
-from embedder_service.images import BrokenImage, Region
-from embedder_service.servicer import MAX_REGIONS
+from embedder_service.decoder import Decoded, Job
+from embedder_service.decoder_wire import Asking, Served, slab_bytes
+from embedder_service.images import BrokenImage, Photo, Region
 
 HONEST = {"seconds": 0.001, "cpu_seconds": 0.001, "error": None}
 
@@ -35,7 +34,8 @@ def ends():
 @pytest.fixture
 def job(picture, encode):
     content = encode(picture.resize((30, 40)), "PNG")
-    return Job(content, images.check(content, images.Limits()), (Region(), Region(0, 0, 0.5, 1)))
+    photo = Photo(content, (Region(), Region(0, 0, 0.5, 1)))
+    return Job(photo, images.check(content, images.Limits()))
 
 
 def test_jobs_and_what_became_of_them_come_as_they_went(ends, slab, preprocessing, job):
@@ -98,7 +98,3 @@ def test_a_decoder_ends_with_its_channel_also_in_the_middle_of_a_job(ends, slab)
     ends[0].close()
 
     assert served.jobs() is None
-
-
-def test_all_regions_that_calls_may_name_fit():
-    assert MOST_SQUARES >= MOST_TOGETHER * MAX_REGIONS

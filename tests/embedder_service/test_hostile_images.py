@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from embedder_service import images
-from embedder_service.images import Limits
-from embedder_service.reader import Photo
+from embedder_service.images import Limits, Photo
 from lookalike_kit.errors import ServiceError, reason_name
 from proofs.hostile_images import OK, HostileImage, corpus
 

@@ -11,9 +11,9 @@ import pytest
 
 from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
+from embedder_service.images import Photo
 from embedder_service.pace import Pace
 from embedder_service.pipeline import Answer, Pipeline, any_may_fail
-from embedder_service.reader import Photo
 from lookalike_kit import calls
 from lookalike_kit.errors import CallerGone, ShuttingDown
 

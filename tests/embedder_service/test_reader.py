@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from embedder_service.image_header import UnsupportedImage
-from embedder_service.images import ImageTooLarge, InvalidRegion, Region
-from embedder_service.reader import Photo
+from embedder_service.images import ImageTooLarge, InvalidRegion, Photo, Region
 from lookalike_kit import calls
 from lookalike_kit.errors import CallerGone, ShuttingDown
 
