@@ -1,21 +1,25 @@
 """Images of many calls -> the batches of one device.
 
 One thread owns the model. Whenever the device is free it takes what waits, up to `max_batch`, and
-never waits for more: under load batches fill by themselves, and a lone image goes at once.
+never waits for more: under load batches fill by themselves, and a lone image goes at once. A device
+that can be handed a second batch while it computes is, once that one is full: until then it may
+grow.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 
 from embedder_service.images import Pixels
 from embedder_service.lines import Lines
 from embedder_service.pace import Pace
-from embedder_service.passes import BatchObserver, Embed, Passes
+from embedder_service.passes import BatchObserver, Embed, Launch, Passes
 from embedder_service.pending import Embedded, Part, PendingCall
 from embedder_service.trouble import DeviceFailed
 from lookalike_kit import logs
@@ -32,6 +36,7 @@ _LOOK_SECONDS = 0.25
 class Batcher:
     """Bounded, online before bulk, no timer; every future is settled exactly once.
 
+    `launch` begins what `embed` does, and is used in its place: two batches are in flight then.
     `deadline` and `clock` are seconds of the same monotonic clock. After `give_up` a call's images
     that have not reached the device never will. When the device fails for good, or is stuck for
     `stuck_seconds` more than ten times the prediction, every call ends in DeviceFailed and
@@ -47,16 +52,20 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
         stuck_seconds: float = 30.0,
         on_lost: Callable[[], object] = lambda: None,
+        launch: Launch | None = None,
     ) -> None:
         self._pace = pace
         self._observer = observer
         self._clock = clock
         self._on_lost = on_lost
-        self._passes = Passes(embed, pace, observer, clock, stuck_seconds)
+        self._most_in_flight = 2 if launch else 1
+        # Without one it is done by whoever waits for it.
+        launched = launch or (lambda pixels: partial(embed, pixels))
+        self._passes = Passes(launched, pace, observer, clock, stuck_seconds)
         self._changed = threading.Condition()  # its lock is reentrant
         self._lines = Lines(pace, max_queue_images)
         self._device_free_at: float | None = None  # None: it is free
-        self._on_device: Sequence[Part] = ()
+        self._in_flight: deque[Sequence[Part]] = deque()
         self._ended: ServiceError | None = None  # what calls are told from then on
         self._done = threading.Event()  # nothing is on the device, and nothing will be
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -68,7 +77,7 @@ class Batcher:
         self._watch.start()
 
     def stop(self) -> None:
-        """Refuses what waits and what comes, finishes the batch on the device, ends the threads.
+        """Refuses what waits and what comes, finishes what is on the device, ends the threads.
 
         A thread that is stuck on the device is left behind.
         """
@@ -117,20 +126,21 @@ class Batcher:
             return self._lines.waiting(bulk)
 
     def forward_waiting(self) -> None:
-        """Takes one batch of what waits, if anything does, to the device and back.
+        """Takes what waits to the device, if anything does and it may go, and one batch back.
 
         The model thread does nothing else; without `start`, a caller may.
         """
         try:
-            if parts := self._take():
-                self._passes.forward(parts)
+            while parts := self._take():
+                self._passes.start(parts)
+            if self._in_flight:
+                self._passes.finish()
+                self._landed()
         except DeviceFailed as error:
             self._lose("lost", error)
         except Exception:  # a thread that ended here would leave every call waiting
             log.exception("fault")
             self._lose("lost", DeviceFailed("this replica has failed and ends"))
-        with self._changed:
-            self._on_device = ()
 
     def end_if_stuck(self) -> None:
         """Gives the device up if it has not come back in time."""
@@ -176,27 +186,48 @@ class Batcher:
             self.end_if_stuck()
 
     def _wait(self) -> bool:
-        """Blocks until something waits; False when the batcher has ended."""
+        """Blocks until there is something to do; False when the batcher has ended."""
         with self._changed:
-            while self._ended is None and not self._lines:
+            while self._ended is None and not self._lines and not self._in_flight:
                 self._device_free_at = None
                 self._changed.wait()
-            return self._ended is None
+            return self._ended is None or bool(self._in_flight)
 
     def _take(self) -> list[Part]:
         with self._changed:
-            now = self._clock()
-            parts = self._lines.take(self._passes.room, now)
-            images = sum(len(part.images) for part in parts)
-            self._device_free_at = now + self._pace.predict(images) if parts else None
-            self._on_device = parts
+            now = starts = self._clock()
+            if self._in_flight:
+                if not self._may_go_early():
+                    return []
+                starts = max(now, self._device_free_at or now)
+            parts = self._lines.take(self._passes.room, now, starts)
+            if parts:
+                self._in_flight.append(parts)
+                self._device_free_at = starts + self._seconds(parts)
+            elif not self._in_flight:
+                self._device_free_at = None
             return parts
+
+    def _may_go_early(self) -> bool:
+        return len(self._in_flight) < self._most_in_flight and self._lines.fill(self._passes.room)
+
+    def _landed(self) -> None:
+        with self._changed:
+            if self._in_flight:  # it was not given up meanwhile
+                self._in_flight.popleft()
+            self._device_free_at = self._clock() + sum(map(self._seconds, self._in_flight))
+
+    def _seconds(self, parts: Sequence[Part]) -> float:
+        return self._pace.predict(sum(len(part.images) for part in parts))
 
     def _lose(self, kind: str, error: DeviceFailed) -> None:
         if self._end(error):
             self._observer.trouble(kind)
             log.error("device_lost", kind=kind, error=error.message)
-            for part in self._on_device:
+            with self._changed:
+                in_flight = [part for parts in self._in_flight for part in parts]
+                self._in_flight.clear()
+            for part in in_flight:
                 part.call.fail(error)
             self._done.set()
             self._on_lost()

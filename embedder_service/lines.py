@@ -63,7 +63,16 @@ class Lines:
                 predicted_ms=str(round(seconds * 1000)),
             )
 
-    def take(self, room: int, now: float) -> list[Part]:
+    def fill(self, room: int) -> bool:
+        """Whether the next batch is full, and nothing that goes before it may still come.
+
+        An online image that came now would wait for a bulk batch more.
+        """
+        if self.waiting(False) >= room:
+            return True
+        return not self._expected(False) and self.waiting(True) >= room
+
+    def take(self, room: int, now: float, starts: float) -> list[Part]:
         """The next batch; who left or cannot be answered in time is passed over for good.
 
         It ends before the image that would make another in it late: each was promised its time.
@@ -75,9 +84,9 @@ class Lines:
             while line and taken < room:
                 call = line[0]
                 count = min(call.waiting, room - taken)
-                if call.still_wanted(now + self._pace.predict_idle(count)):
+                if call.still_wanted(starts + self._pace.predict_idle(count)):
                     end_by = min(end_by, call.deadline)
-                    if parts and now + self._pace.predict(taken + count) > end_by:
+                    if parts and starts + self._pace.predict(taken + count) > end_by:
                         return parts
                     parts.append(call.take(count, now))
                     taken += count

@@ -36,6 +36,7 @@ def load(config: EmbedderConfig) -> Loaded:
         info=info,
         golden_cosine=chosen.agreement.cosine,
         golden_error=chosen.agreement.error,
+        launch=chosen.device.launch,
     )
 
 

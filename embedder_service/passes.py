@@ -1,9 +1,12 @@
-"""Batches on the device: one pass, or several smaller ones where memory runs out."""
+"""Passes over the device: begun, finished, and tried again in halves where memory ran out."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NoReturn, Protocol
 
 import numpy as np
 
@@ -17,6 +20,8 @@ from lookalike_kit import logs
 log = logs.get(__name__)
 
 Embed = Callable[[Pixels], Vectors]  # uint8 [n, 3, side, side] -> float32 [n, d]
+# The same, begun: what it answers waits for the vectors.
+Launch = Callable[[Pixels], Callable[[], Vectors]]
 
 # A pass is stuck after ten times its prediction and `stuck_seconds` more.
 STUCK_TIMES = 10.0
@@ -33,23 +38,35 @@ class BatchObserver(Protocol):
         given up: "lost" or "stuck"."""
 
 
+@dataclass(frozen=True)
+class _Flight:
+    """A pass that was begun; `land` waits for it."""
+
+    parts: Sequence[Part]
+    images: int
+    launched: float
+    land: Callable[[], Vectors]
+
+
 class Passes:
-    """For one thread; another may ask whether it is stuck."""
+    """Finished in the order of their beginning. For one thread; any may ask `is_stuck`."""
 
     def __init__(
         self,
-        embed: Embed,
+        launch: Launch,
         pace: Pace,
         observer: BatchObserver,
         clock: Callable[[], float],
         stuck_seconds: float,
     ) -> None:
-        self._embed = embed
+        self._launch = launch
         self._pace = pace
         self._observer = observer
         self._clock = clock
         self._stuck_seconds = stuck_seconds
         self._room = Room(pace.max_batch, clock)
+        self._flights: deque[_Flight] = deque()
+        self._landed = clock()
         self._stuck_at: float | None = None  # None: nothing is on the device
         self._last_batch_failed = False
 
@@ -64,51 +81,71 @@ class Passes:
         stuck_at = self._stuck_at
         return stuck_at is not None and self._clock() >= stuck_at
 
-    def forward(self, parts: Sequence[Part]) -> None:
-        """Settles the parts, or raises DeviceFailed when the device is of no more use.
+    def start(self, parts: Sequence[Part]) -> None:
+        """Begins a pass over what is still wanted of the parts."""
+        self._flights.append(self._launched(parts))
+
+    def finish(self) -> None:
+        """Settles the parts of the pass that was begun first.
 
         Where memory runs out the batch goes in halves; an image that does not fit alone fails
         alone. Any other error fails its calls, and in two batches in a row it is the device's.
+        Raises DeviceFailed when the device is of no more use.
         """
-        rest = [list(parts)]
+        rest: list[list[Part]] = []
         failed = came_back = False
-        while rest:
-            batch = self._wanted(rest.pop())
-            images = sum(len(part.images) for part in batch)
-            error = self._try(batch, images) if batch else None
+        flight: _Flight | None = self._flights.popleft()
+        while flight is not None:
+            error = self._land(flight) if flight.parts else None
             if error is None:
-                came_back = came_back or bool(batch)
-            elif is_out_of_memory(error) and images > 1:
-                self._room.ran_out(images)
-                rest.extend(reversed(_halves(batch, images)))
+                came_back = came_back or bool(flight.parts)
+            elif is_out_of_memory(error) and flight.images > 1:
+                self._room.ran_out(flight.images)
+                rest.extend(reversed(_halves(flight.parts, flight.images)))
             elif is_lost(error) or (self._last_batch_failed and not came_back):
                 raise DeviceFailed(f"the device has failed and this replica ends: {error}")
             else:
-                _fail(batch, error)
+                _fail(flight.parts, error)
                 failed = True
+            flight = self._launched(rest.pop()) if rest else None
         self._last_batch_failed = failed and not came_back
 
-    def _wanted(self, parts: Sequence[Part]) -> list[Part]:
+    def _launched(self, parts: Sequence[Part]) -> _Flight:
         now = self._clock()
-        return [part for part in parts if part.call.still_wanted(now)]
-
-    def _try(self, parts: Sequence[Part], images: int) -> Exception | None:
-        """The error, without the frames: they would hold the device's memory during a retry."""
-        began = self._clock()
-        self._stuck_at = began + STUCK_TIMES * self._pace.predict(images) + self._stuck_seconds
+        wanted = [part for part in parts if part.call.still_wanted(now)]
+        pixels = [image for part in wanted for image in part.images]
+        if not wanted:
+            return _Flight((), 0, now, _nothing)
+        self._watch(len(pixels))
         try:
-            vectors = self._embed(_stacked([image for part in parts for image in part.images]))
-            if len(vectors) != images:
-                raise ValueError(f"{len(vectors)} vectors for {images} images")
+            land = self._launch(_stacked(pixels))
+        except Exception as error:  # noqa: BLE001 - told when it is to land
+            land = partial(_raise, error.with_traceback(None))
+        return _Flight(wanted, len(pixels), now, land)
+
+    def _land(self, flight: _Flight) -> Exception | None:
+        """The error, without the frames: they would hold the device's memory during a retry."""
+        # Behind another it waited for that one, though not in our line.
+        began = max(flight.launched, self._landed)
+        try:
+            vectors = flight.land()
+            if len(vectors) != flight.images:
+                raise ValueError(f"{len(vectors)} vectors for {flight.images} images")
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread outlives it
-            self._report(error, images)
+            self._report(error, flight.images)
             return error.with_traceback(None)
         finally:
-            self._stuck_at = None
-        self._settle(parts, vectors, self._clock() - began)
+            self._landed = self._clock()
+            self._watch(self._flights[0].images if self._flights else 0)
+        self._settle(_later(flight.parts, began - flight.launched), vectors, self._landed - began)
         # With the settling, which keeps the device waiting when many threads want to go on.
-        self._pace.observe(images, self._clock() - began)
+        self._pace.observe(flight.images, self._clock() - began)
         return None
+
+    def _watch(self, images: int) -> None:
+        """The device is to be done with these from now on, none: it has nothing to do."""
+        seconds = STUCK_TIMES * self._pace.predict(images) + self._stuck_seconds
+        self._stuck_at = self._clock() + seconds if images else None
 
     def _settle(self, parts: Sequence[Part], vectors: Vectors, seconds: float) -> None:
         is_finite = np.asarray(np.isfinite(vectors).all(axis=1))
@@ -140,6 +177,20 @@ def _stacked(images: Sequence[Pixels]) -> Pixels:
         return images[0][np.newaxis]
     joined = bytearray().join(image.data for image in images)
     return np.frombuffer(joined, np.uint8).reshape(-1, *images[0].shape)
+
+
+def _later(parts: Sequence[Part], seconds: float) -> Sequence[Part]:
+    if not seconds:
+        return parts
+    return [replace(part, queued_seconds=part.queued_seconds + seconds) for part in parts]
+
+
+def _nothing() -> NoReturn:
+    raise AssertionError("no pass was begun")
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _halves(parts: Sequence[Part], images: int) -> list[list[Part]]:

@@ -23,7 +23,7 @@ from embedder_service.inference_servicer import InferenceServicer
 from embedder_service.metrics import EmbedderMetrics
 from embedder_service.nursery import Nursery
 from embedder_service.pace import Pace
-from embedder_service.passes import Embed
+from embedder_service.passes import Embed, Launch
 from embedder_service.pipeline import Pipeline
 from embedder_service.reader import Reader
 from embedder_service.servicer import EmbedderServicer
@@ -50,6 +50,7 @@ class Loaded:
     info: pb.GetInfoResponse
     golden_cosine: float = 1.0
     golden_error: float = 0.0
+    launch: Launch | None = None
 
 
 class Embedder:
@@ -81,6 +82,7 @@ class Embedder:
             BatchSpans(metrics, traces) if traces else metrics,
             stuck_seconds=config.stuck_seconds,
             on_lost=lambda: self.server.abandon(),
+            launch=model.launch,
         )
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from embedder_service.images import Pixels
 from embedder_service.pace import Pace
+from embedder_service.passes import Launch
 from embedder_service.pending import Vectors
 
 
@@ -32,6 +33,10 @@ class Device(Protocol):
 
     def embed(self, images: Pixels) -> Vectors:
         """uint8 [n, 3, crop, crop], n from 1 to max_batch -> float32 [n, d], each of length 1."""
+
+    @property
+    def launch(self) -> Launch | None:
+        """Begins what `embed` does, where the device can be handed more while it computes."""
 
 
 class Unavailable(Exception):

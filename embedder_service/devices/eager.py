@@ -21,6 +21,7 @@ class EagerDevice:
     """
 
     engine = "eager"
+    launch = None
 
     def __init__(self, model: EmbeddingModel, device: str, precision: str = "float32") -> None:
         self.precision = precision

@@ -1,11 +1,12 @@
-"""CUDA: a captured graph a bucket, and the next piece staged while one computes."""
+"""CUDA: a captured graph a bucket, and the next pieces staged while one computes."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from itertools import cycle
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from embedder_service.pace import Pace
 from embedder_service.pending import Vectors
 
 Work = Callable[[], object]
-_IN_FLIGHT = 2
+_STAGES = 2
 
 
 class Stream(Protocol):
@@ -65,23 +66,22 @@ class GraphsDevice:
 
     def warm_up(self, max_batch: int) -> Pace:
         # The largest bucket is half a batch: one half is staged while the other computes.
-        sizes = bucket_sizes(-(-max_batch // _IN_FLIGHT))
+        sizes = bucket_sizes(-(-max_batch // 2))
         seconds = warm_sizes(self._embed_bucket, self._side, sizes)
         self._cuts = Cuts(seconds)
         full = sum(seconds[bucket] for bucket in self._cuts.of(max_batch))
         return Pace(seconds[1], full, max_batch)
 
     def embed(self, images: Pixels) -> Vectors:
-        flights: deque[Callable[[], Vectors]] = deque()
-        vectors = []
+        return self.launch(images)()
+
+    def launch(self, images: Pixels) -> Callable[[], Vectors]:
+        pieces = []
         start = 0
         for bucket in self._cuts.of(len(images)):
-            if len(flights) == _IN_FLIGHT:
-                vectors.append(flights.popleft()())
-            flights.append(self._lanes[bucket].launch(images[start : start + bucket]))
+            pieces.append(self._lanes[bucket].launch(images[start : start + bucket]))
             start += bucket
-        vectors.extend(flight() for flight in flights)
-        return np.concatenate(vectors)
+        return lambda: np.concatenate([vectors() for vectors in pieces])
 
     def _embed_bucket(self, images: Pixels) -> Vectors:
         size = len(images)
@@ -115,38 +115,51 @@ class Lane:
         self._replay = stream.captured(self._compute)
         # All of them here: pinned memory takes its time, which is no pass's.
         stages = [
-            (
+            _Stage(
                 stream.pinned(*shape, dtype=torch.uint8),
                 stream.pinned(shape[0], dimension, dtype=torch.float32),
             )
-            for _ in range(_IN_FLIGHT)
+            for _ in range(_STAGES)
         ]
         self._stages = cycle(stages)
 
     def launch(self, images: Pixels) -> Callable[[], Vectors]:
         """Starts at most a bucket of images; the answer waits for their vectors.
 
-        Places left over keep the pixels of an earlier piece: no image sees another.
+        Waits itself where both stages are taken. Places left over keep the pixels of an earlier
+        piece: no image sees another.
         """
-        staged, landed = next(self._stages)
-        staged.numpy()[: len(images)] = images
+        stage = next(self._stages)
+        stage.vectors()  # of its last piece, which may not have been asked for yet
+        stage.images.numpy()[: len(images)] = images
 
         def work() -> None:
-            self._images.copy_(staged, non_blocking=True)
+            self._images.copy_(stage.images, non_blocking=True)
             self._replay()
-            landed.copy_(self._vectors, non_blocking=True)
+            stage.landed.copy_(self._vectors, non_blocking=True)
 
         wait = self._stream.start(work)
 
+        @cache
         def vectors() -> Vectors:
             wait()
-            return landed.numpy()[: len(images)].copy()
+            return stage.landed.numpy()[: len(images)].copy()
 
+        stage.vectors = vectors
         return vectors
 
     def _compute(self) -> None:
         with torch.inference_mode():
             self._vectors.copy_(self._network(self._images))
+
+
+@dataclass
+class _Stage:
+    """Pinned memory for a piece's images and its vectors; what waits for those of the last one."""
+
+    images: Tensor
+    landed: Tensor
+    vectors: Callable[[], object] = lambda: None
 
 
 class CudaStream:

@@ -46,6 +46,7 @@ class OpenvinoDevice(Padded):
     """The body in `precision`, the head in float32. `threads` 0: one a core."""
 
     engine = "openvino"
+    launch = None
     name = "cpu"
 
     def __init__(self, networks: Networks, side: int, precision: str, threads: int = 0) -> None:

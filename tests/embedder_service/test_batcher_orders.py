@@ -47,6 +47,7 @@ def square(number: int) -> np.ndarray:
 class Orders(RuleBasedStateMachine):
     """Submits, reservations, departures, deadlines, failures, lack of memory, hangs and the end."""
 
+    most_in_flight = 1
     open_places = Bundle("open_places")
 
     def __init__(self) -> None:
@@ -59,13 +60,14 @@ class Orders(RuleBasedStateMachine):
         self.smaller_until = 0.0
         self.during: Callable[[], None] = lambda: None
         self.failing = False
-        self.is_first_pass = False
+        self.in_flight = 0
         self.lost = 0
         self.broken: AssertionError | None = None
         pace = Pace(1.0, 4.0, MAX_BATCH)
         self.batcher = Batcher(
             self.on_device, pace, MAX_QUEUE, self, lambda: self.now,
             stuck_seconds=30, on_lost=self.count_lost,
+            launch=self.launch if self.most_in_flight > 1 else None,
         )  # fmt: skip
 
     # What the batcher is given.
@@ -78,29 +80,34 @@ class Orders(RuleBasedStateMachine):
         self.lost += 1
 
     def on_device(self, batch: np.ndarray) -> np.ndarray:
+        return self.launch(batch)()
+
+    def launch(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
         try:
             self.check(batch)
         except AssertionError as error:  # the batcher would take it for the device's
             self.broken = error
-        return self.answer(batch)
+        self.in_flight += 1
+        return lambda: self.answer(batch)
 
     def check(self, batch: np.ndarray) -> None:
         numbers = [int(low) + 256 * int(high) for low, high in batch[:, :2, 0, 0]]
         by_number = {number: asked for asked in self.asked for number in asked.numbers}
         assert 0 < len(numbers) <= MAX_BATCH
         assert all(by_number[number].is_wanted(self.now) for number in numbers)
-        if not self.is_first_pass:
-            return
-        self.is_first_pass = False
+        if all(number in by_number[number].taken for number in numbers):
+            return  # a part of a batch that did not fit
+        assert self.in_flight < self.most_in_flight
         expected = self.in_order()
         assert numbers == expected[: len(numbers)]
         in_haste = any(asked.deadline is not None for asked in self.asked if asked.is_wanted(0))
         if not in_haste and self.now >= self.smaller_until:
-            assert len(numbers) == min(MAX_BATCH, len(expected))
+            assert len(numbers) == (MAX_BATCH if self.in_flight else min(MAX_BATCH, len(expected)))
         for number in numbers:
             by_number[number].taken.add(number)
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
+        self.in_flight -= 1
         self.during()
         if len(batch) > self.fits:
             self.smaller_until = self.now + 60
@@ -171,7 +178,6 @@ class Orders(RuleBasedStateMachine):
             "stop": self.stop,
             "hang": self.hang,
         }[meanwhile]
-        self.is_first_pass = True
         self.batcher.forward_waiting()
 
     @rule()
@@ -213,7 +219,6 @@ class Orders(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.fits, self.failing, self.during = MAX_BATCH, False, lambda: None
         for _ in range(MAX_QUEUE):
-            self.is_first_pass = True
             self.batcher.forward_waiting()
         assert self.batcher.waiting(False) == self.batcher.waiting(True) == 0
         self.batcher.stop()
@@ -249,5 +254,13 @@ class Orders(RuleBasedStateMachine):
         ]
 
 
+class OrdersInTwoFlights(Orders):
+    """The same on a device that has a second batch while it computes."""
+
+    most_in_flight = 2
+
+
 TestOrders = Orders.TestCase
-TestOrders.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOrdersInTwoFlights = OrdersInTwoFlights.TestCase
+for case in (TestOrders, TestOrdersInTwoFlights):
+    case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

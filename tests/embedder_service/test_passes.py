@@ -23,7 +23,7 @@ class Watched:
         self.tried: list[list[int]] = []
         self.troubles: list[str] = []
         self.passes = Passes(
-            lambda batch: self.answer(batch),
+            lambda batch: lambda: self.answer(batch),
             Pace(1, 8, 8),
             self,
             lambda: self.now,
@@ -46,7 +46,8 @@ class Watched:
         self.troubles.append(kind)
 
     def forward(self, *calls: PendingCall) -> None:
-        self.passes.forward([call.take(100, self.now) for call in calls])
+        self.passes.start([call.take(100, self.now) for call in calls])
+        self.passes.finish()
 
 
 @pytest.fixture

@@ -121,6 +121,19 @@ def test_on_cuda_two_pieces_of_a_batch_are_in_flight(small_model, photos, refere
     assert np.abs(vectors - reference[:MAX_BATCH]).max() < 1e-5
 
 
+def test_a_batch_that_is_begun_before_another_has_landed_leaves_its_vectors_alone(
+    small_model, photos, reference
+):
+    device = GraphsDevice(small_model, "graphs", "float32", InOrder())
+    device.warm_up(MAX_BATCH)
+    assert device.launch is not None
+
+    begun = [device.launch(photos[first : first + 3]) for first in range(5)]
+
+    for first, vectors in reversed([*enumerate(begun)]):
+        assert np.abs(vectors() - reference[first : first + 3]).max() < 1e-5
+
+
 def test_torch_compile_changes_nothing_but_the_time():
     network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())
     numbers = torch.arange(8.0).view(2, 4)
