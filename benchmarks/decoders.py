@@ -2,10 +2,10 @@
 
 python -m benchmarks.decoders [--seconds S]
 
-Every decoder's pixels are resized as served, so that only the decoding differs; in the last row
-Pillow resizes as well. OpenCV is no dependency of this project: pip install opencv-python-headless
-first, or it is left out. `difference` is the mean over the square's bytes (0 to 255) to what is
-served.
+Every decoder's pixels are resized as served, so that only the decoding differs; but for the row in
+which Pillow resizes as well, and nvJPEG's, which is there where a GPU is. OpenCV is no dependency
+of this project: pip install opencv-python-headless first, or it is left out. `difference` is the
+mean over the square's bytes (0 to 255) to what is served.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from PIL.Image import Resampling
 from benchmarks.photograph import photograph
 from benchmarks.record import record, table
 from embedder_service import images
-from embedder_service.images import Pixels
+from embedder_service.decoder import MOST_TOGETHER, Job
+from embedder_service.images import Photo, Pixels
 from embedder_service.spec import Preprocessing
 from embedder_service.squares import square
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="for each cell")
     seconds = parser.parse_args().seconds
     figures = measure(seconds)
-    is_full_size = seconds >= FULL_SECONDS and len(figures["images_a_second"]) == 8
+    is_full_size = seconds >= FULL_SECONDS and len(figures["images_a_second"]) >= 8
     packages = ("pillow", "simplejpeg", "torchvision", "opencv-python-headless", "numpy")
     record("decoders", figures, is_full_size=is_full_size, packages=packages)
 
@@ -49,6 +50,8 @@ def measure(seconds: float) -> dict[str, dict[str, Any]]:
     """Images a second on one core by decoder and size, of those decoders that are installed."""
     files = {f"{width}x{height}": photograph(width, height) for width, height in SIZES}
     rows = [(name, *_row(read, files, seconds)) for name, read in _decoders().items()]
+    if (torch := _installed("torch")) and torch.cuda.is_available():
+        rows.append((f"nvJPEG, {MOST_TOGETHER} together", *_nvjpeg_row(files, seconds)))
     columns = [column for size in files for column in (f"{size} images/s", "difference")]
     table("decoded and resized on one core", ("decoder", *columns), rows)
     return {
@@ -131,6 +134,26 @@ def _row(read: Read, files: dict[str, bytes], seconds: float) -> list[float]:
         (own,) = images.read(content, MODEL)
         difference = float(np.abs(own.astype(int) - read(content).astype(int)).mean())
         cells += [round(_images_a_second(read, content, seconds), 1), round(difference, 3)]
+    return cells
+
+
+def _nvjpeg_row(files: dict[str, bytes], seconds: float) -> list[float]:
+    """By the clock on the wall: the device works, not this thread."""
+    from embedder_service.nvjpeg import NvJpeg
+
+    decoder = NvJpeg(MODEL)
+    cells = []
+    for content in files.values():
+        (own,) = images.read(content, MODEL)
+        job = Job(Photo(content), images.check(content, images.Limits()))
+        jobs = [job] * MOST_TOGETHER
+        count, began = 0, time.perf_counter()
+        while (took := time.perf_counter() - began) < seconds:
+            squares = decoder.decode(jobs)[0].squares
+            count += len(jobs)
+        assert isinstance(squares, list)
+        difference = float(np.abs(own.astype(int) - squares[0].astype(int)).mean())
+        cells += [round(count / took, 1), round(difference, 3)]
     return cells
 
 

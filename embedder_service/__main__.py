@@ -42,7 +42,7 @@ def serve(config: EmbedderConfig) -> None:
     # Before there are threads or a device, which a copy of this process could not have.
     nursery = Nursery.fork()
     try:
-        Embedder(config, load(config), nursery).run()
+        Embedder(config, load(config, nursery), nursery).run()
     except ModelError as error:
         raise ConfigError(str(error)) from error
 

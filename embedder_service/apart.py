@@ -11,8 +11,9 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from typing import Protocol
 
-from embedder_service.decoder import MOST_TOGETHER, Decoded, DecodersLost, Job
+from embedder_service.decoder import Decoded, DecodersLost, Job
 from embedder_service.decoder_wire import Asking, slab_bytes
 from embedder_service.image_header import BrokenImage
 from embedder_service.nursery import PATIENCE_SECONDS, Nursery
@@ -24,11 +25,21 @@ log = logs.get(__name__)
 _PAUSES = (0.1, 0.5, 1.0)
 _END_SECONDS = 1.0
 
-_SILENCE = struct.pack("ll", (MOST_TOGETHER + 1) * PATIENCE_SECONDS, 0)
+_SILENCE = struct.pack("ll", 2 * PATIENCE_SECONDS, 0)
+
+
+class Observer(Protocol):
+    """Who is told of a decoder's process, on the thread that asks it."""
+
+    def decoder_died(self) -> None:
+        """It has ended in the middle of a file."""
+
+    def decoded_apart(self, cpu_seconds: float) -> None:
+        """What it was asked for took it so much."""
 
 
 class Apart:
-    """on_death: a process has ended in the middle of a file. on_lost: and there are no others.
+    """on_lost: its process has ended, and another cannot be had. jpegs: as JPEG_DECODER.
 
     Raises DecodersLost where there is none to begin with.
     """
@@ -37,12 +48,14 @@ class Apart:
         self,
         nursery: Nursery,
         preprocessing: Preprocessing,
-        on_death: Callable[[], object],
+        observer: Observer,
         on_lost: Callable[[], object],
+        jpegs: str = "cpu",
     ) -> None:
         self._nursery = nursery
+        self._jpegs = jpegs
         self._preprocessing = preprocessing
-        self._on_death = on_death
+        self._observer = observer
         self._on_lost = on_lost
         self._process = self._born()
 
@@ -64,21 +77,24 @@ class Apart:
     def _asked(self, jobs: Sequence[Job]) -> list[Decoded] | None:
         """None: they have ended a process, of which there is another now."""
         try:
-            return self._process.ask(jobs)
+            decoded = self._process.ask(jobs)
         except MemoryError as error:  # the service's own: what was asked is not answered
             self._replace(len(jobs), error)
             return [Decoded(MemoryError(str(error)), 0.0, 0.0) for _ in jobs]
         except Exception as error:  # noqa: BLE001 - whatever a process does that a file has broken
             self._replace(len(jobs), error)
             return None
+        self._observer.decoded_apart(sum(each.cpu_seconds for each in decoded))
+        return decoded
 
     def _replace(self, files: int, why: Exception) -> None:
         log.error("decoder_died", files=files, error=repr(why))
-        self._on_death()
+        self._observer.decoder_died()
         self._process.close()
         try:
             self._process = self._born()
         except DecodersLost:
+            log.error("decoders_lost")
             self._on_lost()
             raise
 
@@ -86,18 +102,17 @@ class Apart:
         """Tries again for a while: memory, or a process's place, may be short for a moment."""
         for pause in _PAUSES:
             try:
-                return _Process(self._nursery, self._preprocessing)
+                return _Process(self._nursery, self._preprocessing, self._jpegs)
             except Exception as error:  # noqa: BLE001 - a newborn may say anything
                 log.warning("decoder_not_born", error=repr(error))
             time.sleep(pause)
-        log.error("decoders_lost")
-        raise DecodersLost("no process to decode in is left, and this replica ends")
+        raise DecodersLost("decoders: expected a process to decode in, got none; this replica ends")
 
 
 class _Process:
     """Raises whatever keeps it from being there."""
 
-    def __init__(self, nursery: Nursery, preprocessing: Preprocessing) -> None:
+    def __init__(self, nursery: Nursery, preprocessing: Preprocessing, jpegs: str) -> None:
         with ExitStack() as stack:
             ours, its = socket.socketpair()
             stack.callback(its.close)
@@ -109,12 +124,12 @@ class _Process:
             # Where it shrank, reading it would end the reader.
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(slab, fcntl.F_ADD_SEALS, seals)
-            # The kernel's own limits cost no call of it; it is silent for longer than any file may
-            # take it, all that go together.
+            # The kernel's own limits cost no call of it; it is silent for longer than files may
+            # take it.
             for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
                 ours.setsockopt(socket.SOL_SOCKET, side, _SILENCE)
             # By a descriptor, for another process may get its number.
-            at_end.callback(_end, os.pidfd_open(nursery.bear(preprocessing, its, slab)))
+            at_end.callback(_end, os.pidfd_open(nursery.bear(preprocessing, jpegs, its, slab)))
             its.close()  # or its end would never be seen
             self._asking = Asking(ours, slab, preprocessing)
             self._asking.ask(())  # it is there when it answers

@@ -75,6 +75,12 @@ class EmbedderConfig(ServerConfig):
         doc="Images that are decoded at once, each by a process of its own; 0: one a core that the "
         "service may use, by its affinity and by the CPU limit of its container.",
     )
+    jpeg_decoder: str = setting(
+        "cpu",
+        choices=("cpu", "nvjpeg"),
+        doc="What decodes everyday JPEGs. nvjpeg: the GPU, if the golden photos allow it; each "
+        "decoder then has a CUDA context of its own, some hundred MB of the device.",
+    )
     calls_on_one_core: bool = setting(
         True,
         doc="Whether all threads keep to one core, chosen at random, where the model has a GPU. "

@@ -58,10 +58,9 @@ class Here:
         square(np.zeros((1, 1, 3), np.uint8), preprocessing)
 
     def decode(self, jobs: Sequence[Job]) -> list[Decoded]:
-        return [self.decode_one(job) for job in jobs]
+        return [self._decoded(job) for job in jobs]
 
-    def decode_one(self, job: Job) -> Decoded:
-        """Whatever becomes of it."""
+    def _decoded(self, job: Job) -> Decoded:
         began, cpu = time.perf_counter(), time.thread_time()
         squares = self._squares(job)
         return Decoded(squares, time.perf_counter() - began, time.thread_time() - cpu)

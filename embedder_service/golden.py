@@ -16,11 +16,13 @@ from embedder_service import images
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.passes import Embed
 from embedder_service.pending import Vectors
-from embedder_service.spec import ModelError
+from embedder_service.spec import ModelError, Preprocessing
 from lookalike_kit.errors import ServiceError
 
 REFUSED_BELOW = 0.99
 DOUBTED_BELOW = 0.999
+
+Read = Callable[[bytes, Preprocessing], list[images.Pixels]]
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,16 @@ class Agreement:
         return not self.cosine >= DOUBTED_BELOW
 
 
-def check(checkpoint: Checkpoint, embed: Embed, max_batch: int) -> Agreement:
-    """Embeds the golden photos here and compares.
+def check(
+    checkpoint: Checkpoint, embed: Embed, max_batch: int, read: Read = images.read
+) -> Agreement:
+    """Embeds the golden photos here, as `read`, and compares.
 
     Raises ModelError if there are none, or if a cosine is below 0.99 or NaN.
     """
     if not checkpoint.golden_photos:
         raise ModelError("golden photos: expected at least one in the model folder, got none")
-    agreement = compare(_vectors(checkpoint, embed, max_batch), checkpoint.golden_vectors)
+    agreement = compare(_vectors(checkpoint, embed, max_batch, read), checkpoint.golden_vectors)
     if not agreement.cosine >= REFUSED_BELOW:
         raise ModelError(
             f"golden photos: expected cosines of at least {REFUSED_BELOW} to the stored vectors, "
@@ -70,15 +74,10 @@ def compare(ours: Vectors, stored: Vectors) -> Agreement:
     )
 
 
-def _vectors(
-    checkpoint: Checkpoint, embed: Callable[[images.Pixels], Vectors], most: int
-) -> Vectors:
+def _vectors(checkpoint: Checkpoint, embed: Embed, most: int, read: Read) -> Vectors:
     try:
         pixels = np.concatenate(
-            [
-                images.read(photo, checkpoint.spec.preprocessing)
-                for photo in checkpoint.golden_photos
-            ]
+            [read(photo, checkpoint.spec.preprocessing) for photo in checkpoint.golden_photos]
         )
     except ServiceError as error:
         raise ModelError(f"golden photos: expected images that decode here, got {error}") from error

@@ -48,8 +48,8 @@ DECODER = f"simplejpeg {simplejpeg.__version__}, pillow {PIL.__version__}, torch
 
 # EXIF orientations whose rows are the upright picture's columns; and of each, once these have
 # changed places, the steps through its rows and columns.
-_ON_ITS_SIDE = (5, 6, 7, 8)
-_FLIPPED = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
+ON_ITS_SIDE = (5, 6, 7, 8)
+FLIPPED = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 _ORIENTATION = 0x0112
 
 
@@ -88,9 +88,20 @@ class Region:
     right: float = 1.0
     bottom: float = 1.0
 
+    @property
+    def is_inside(self) -> bool:
+        """And not empty. NaN is outside, too."""
+        return 0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1
+
+    def of(self, height: int, width: int) -> tuple[slice, slice]:
+        """Its rows and columns, rounded outwards to whole pixels, of a picture of this size."""
+        left, top = math.floor(self.left * width), math.floor(self.top * height)
+        right, bottom = math.ceil(self.right * width), math.ceil(self.bottom * height)
+        return slice(top, max(top + 1, bottom)), slice(left, max(left + 1, right))
+
     def check(self) -> None:
-        """Raises InvalidRegion. NaN is outside, too."""
-        if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):
+        """Raises InvalidRegion."""
+        if not self.is_inside:
             raise InvalidRegion(
                 "regions: expected 0 <= left < right <= 1 and 0 <= top < bottom <= 1, "
                 f"got left {self.left:g}, top {self.top:g}, right {self.right:g}, "
@@ -136,7 +147,7 @@ def upright_size(content: bytes, header: ImageHeader) -> tuple[int, int]:
     Raises BrokenImage.
     """
     try:
-        is_on_its_side = _told_orientation(content, header) in _ON_ITS_SIDE
+        is_on_its_side = orientation(content, header) in ON_ITS_SIDE
     except MemoryError:
         raise
     except Exception as error:  # as in decode
@@ -198,7 +209,7 @@ def _upright(content: bytes, header: ImageHeader, scale: float) -> Pixels:
     pixels = jpeg.decoded(content, header, scale) if header.format == "JPEG" else None
     if pixels is None:
         return _upright_by_pillow(content, header, scale)
-    return _turned(pixels, _told_orientation(content, header) if header.has_metadata else 1)
+    return _turned(pixels, orientation(content, header))
 
 
 def _upright_by_pillow(content: bytes, header: ImageHeader, scale: float) -> Pixels:
@@ -209,15 +220,18 @@ def _upright_by_pillow(content: bytes, header: ImageHeader, scale: float) -> Pix
         if scale < 1:
             image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
-        return _turned(np.array(_rgb(image)), _orientation(image))
+        return _turned(np.array(_rgb(image)), _told(image))
 
 
-def _told_orientation(content: bytes, header: ImageHeader) -> int:
+def orientation(content: bytes, header: ImageHeader) -> int:
+    """By EXIF, 1 to 8; 1 is upright. Raises whatever Pillow does."""
+    if not header.has_metadata:
+        return 1
     with Image.open(io.BytesIO(content), formats=[header.format]) as image:
-        return _orientation(image)
+        return _told(image)
 
 
-def _orientation(image: Image.Image) -> int:
+def _told(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - whatever noise makes Pillow raise
@@ -227,9 +241,9 @@ def _orientation(image: Image.Image) -> int:
 
 def _turned(pixels: Pixels, orientation: int) -> Pixels:
     """Upright. A view: what is not needed is not moved."""
-    if orientation in _ON_ITS_SIDE:
+    if orientation in ON_ITS_SIDE:
         pixels = pixels.transpose(1, 0, 2)
-    down, right = _FLIPPED.get(orientation, (1, 1))
+    down, right = FLIPPED.get(orientation, (1, 1))
     return pixels[::down, ::right]
 
 
@@ -246,9 +260,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 def cut(pixels: Pixels, region: Region) -> Pixels:
     """The region of an upright picture, rounded outwards to whole pixels. A view."""
     height, width, _ = pixels.shape
-    left, top = math.floor(region.left * width), math.floor(region.top * height)
-    right, bottom = math.ceil(region.right * width), math.ceil(region.bottom * height)
-    return pixels[top : max(top + 1, bottom), left : max(left + 1, right)]
+    return pixels[region.of(height, width)]
 
 
 def _within(what: str, got: int, limit: int) -> None:

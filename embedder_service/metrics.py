@@ -59,6 +59,11 @@ class EmbedderMetrics:
             "Decoders that a file has ended, or that were killed; each was replaced.",
             registry=registry,
         )
+        self._decoder_cpu = Counter(
+            "lookalike_embedder_decoder_cpu_seconds",
+            "CPU of decoding in processes of its own, which process_cpu_seconds has not.",
+            registry=registry,
+        )
         # From 0 on: a counter that appears as it is counted up shows no increase.
         for kind in TROUBLES:
             self._trouble.labels(kind)
@@ -75,6 +80,10 @@ class EmbedderMetrics:
     def decoded(self, seconds: float) -> None:
         """One image was decoded."""
         self._decode.observe(seconds, calls.exemplar())
+
+    def decoded_apart(self, cpu_seconds: float) -> None:
+        """A decoder's process has taken so much CPU."""
+        self._decoder_cpu.inc(cpu_seconds)
 
     def decoder_died(self) -> None:
         """A decoder has ended in the middle of a file."""

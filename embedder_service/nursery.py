@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from embedder_service import decoder_wire
-from embedder_service.decoder import Here
+from embedder_service.decoder import Decoder, Here
 from embedder_service.spec import Preprocessing
 
-# For a file: an honest one of the most pixels takes 2 s.
+# For a file, or those that go together: an honest one of the most pixels takes 2 s.
 PATIENCE_SECONDS = 20
 _BIRTH_SECONDS = 120.0  # until the nursery has loaded what it needs
 _MOST_BYTES = 4096
@@ -55,9 +55,11 @@ class Nursery:
         its.close()
         return cls(ours)
 
-    def bear(self, preprocessing: Preprocessing, channel: socket.socket, slab: int) -> int:
+    def bear(
+        self, preprocessing: Preprocessing, jpegs: str, channel: socket.socket, slab: int
+    ) -> int:
         """Another decoder, at the other end of this channel; its process. Raises OSError."""
-        message = json.dumps(asdict(preprocessing)).encode()
+        message = json.dumps([jpegs, asdict(preprocessing)]).encode()
         with self._lock:
             socket.send_fds(self._control, [message], [channel.fileno(), slab])
             told = self._control.recv(_MOST_BYTES)
@@ -98,11 +100,12 @@ def _born(control: socket.socket, message: bytes, descriptors: list[int]) -> byt
         return str(error).encode()
     if pid == 0:
         control.close()
-        _decode(Preprocessing(**json.loads(message)), *descriptors)
+        jpegs, preprocessing = json.loads(message)
+        _decode(jpegs, Preprocessing(**preprocessing), *descriptors)
     return str(pid).encode()
 
 
-def _decode(preprocessing: Preprocessing, channel: int, slab: int) -> None:
+def _decode(jpegs: str, preprocessing: Preprocessing, channel: int, slab: int) -> None:
     """A decoder's process: it answers jobs until its channel ends."""
     faulthandler.enable()
     with suppress(OSError):
@@ -110,17 +113,24 @@ def _decode(preprocessing: Preprocessing, channel: int, slab: int) -> None:
     import torch  # the nursery has loaded it
 
     torch.set_num_threads(1)
-    here = Here(preprocessing)
+    decoder = _decoder(jpegs, preprocessing)
     served = decoder_wire.Served(socket.socket(fileno=channel), slab)
     while (jobs := served.jobs()) is not None:
-        decoded = []
-        for job in jobs:
-            signal.alarm(PATIENCE_SECONDS)  # its default ends the process
-            decoded.append(here.decode_one(job))
+        signal.alarm(PATIENCE_SECONDS)  # its default ends the process
+        decoded = decoder.decode(jobs)
         signal.alarm(0)
         with suppress(OSError):  # the service is gone, as the next jobs will say
             served.answer(decoded)
     os._exit(0)
+
+
+def _decoder(jpegs: str, preprocessing: Preprocessing) -> Decoder:
+    if jpegs == "nvjpeg":
+        # The first of this family that has to do with CUDA, which no copy of a process may share.
+        from embedder_service.nvjpeg import NvJpeg
+
+        return NvJpeg(preprocessing)
+    return Here(preprocessing)
 
 
 def _keep_only(descriptor: int) -> None:

@@ -9,6 +9,7 @@ away, so that Pillow has those.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +25,22 @@ _LONGEST = 2.0  # times the shorter side
 
 def square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
     """uint8 [height, width, 3] -> uint8 [3, crop, crop]; costs at most its own pixels."""
-    sides = pixels.shape[:2]
+    resized, firsts = resized_and_firsts(pixels.shape[:2], preprocessing)
+    way = _cropped_first if is_long(pixels.shape[:2]) else _resized_first
+    return way(pixels, resized, firsts, preprocessing.crop)
+
+
+def is_long(sides: Sequence[int]) -> bool:
+    """Whether a picture is to be cropped before it is resized."""
+    return max(sides) > _LONGEST * min(sides)
+
+
+def resized_and_firsts(
+    sides: Sequence[int], preprocessing: Preprocessing
+) -> tuple[list[int], list[int]]:
+    """What its sides become, and where the crop begins there."""
     resized = [preprocessing.resize * side // min(sides) for side in sides]
-    firsts = [round((side - preprocessing.crop) / 2) for side in resized]
-    if max(sides) > _LONGEST * min(sides):
-        return _cropped_first(pixels, resized, firsts, preprocessing.crop)
-    return _resized_first(pixels, resized, firsts, preprocessing.crop)
+    return resized, [round((side - preprocessing.crop) / 2) for side in resized]
 
 
 def _resized_first(pixels: Pixels, resized: list[int], firsts: list[int], crop: int) -> Pixels:

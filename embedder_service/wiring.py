@@ -51,6 +51,7 @@ class Loaded:
     golden_cosine: float = 1.0
     golden_error: float = 0.0
     launch: Launch | None = None
+    jpegs: str = "cpu"  # as the setting JPEG_DECODER
 
 
 class Embedder:
@@ -87,7 +88,8 @@ class Embedder:
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         decoder = self._decoder(model.preprocessing, nursery, metrics)
-        decoders = [decoder() for _ in range((config.decoders or cpu.cores()) + 1)]
+        decoders = [decoder(model.jpegs) for _ in range(config.decoders or cpu.cores())]
+        decoders.append(decoder("cpu"))  # for the large ones, which no GPU decodes small
         self.reader = Reader(limits, decoders, metrics)
         budget = ByteBudget(config.max_held_bytes)
         pipeline = Pipeline(self.reader, self.batcher, budget, metrics)
@@ -113,10 +115,10 @@ class Embedder:
 
     def _decoder(
         self, preprocessing: Preprocessing, nursery: Nursery | None, metrics: EmbedderMetrics
-    ) -> Callable[[], Decoder]:
-        """What makes one."""
+    ) -> Callable[[str], Decoder]:
+        """What makes one, by what decodes everyday JPEGs there."""
         if nursery is None:
-            return partial(Here, preprocessing)
+            return lambda _: Here(preprocessing)
         # Threads may be what has run out by then; meanwhile calls are told why.
         lost = threading.Event()
 
@@ -125,7 +127,7 @@ class Embedder:
             self.server.abandon()
 
         threading.Thread(target=abandon_without_decoders, name="abandon", daemon=True).start()
-        return partial(Apart, nursery, preprocessing, metrics.decoder_died, lost.set)
+        return partial(Apart, nursery, preprocessing, metrics, lost.set)
 
 
 def _own_face(embedder: EmbedderServicer) -> Registration:

@@ -65,14 +65,32 @@ def youngest(born):
     return partial(_youngest, born[1])
 
 
-@pytest.fixture
-def deaths():
-    return []
+class Watch:
+    """The observer."""
+
+    def __init__(self):
+        self.deaths = 0
+        self.cpu_seconds = 0.0
+        self.lost = 0
+
+    def decoder_died(self):
+        self.deaths += 1
+
+    def decoded_apart(self, cpu_seconds):
+        self.cpu_seconds += cpu_seconds
+
+    def decoders_lost(self):
+        self.lost += 1
 
 
 @pytest.fixture
-def apart(nursery, preprocessing, deaths):
-    decoder = Apart(nursery, preprocessing, lambda: deaths.append("died"), lambda: None)
+def watch():
+    return Watch()
+
+
+@pytest.fixture
+def apart(nursery, preprocessing, watch):
+    decoder = Apart(nursery, preprocessing, watch, watch.decoders_lost)
     yield decoder
     decoder.close()
 
@@ -93,7 +111,7 @@ def _parent(path):
         return None
 
 
-def test_pixels_are_those_of_the_service_itself(apart, picture, encode, preprocessing):
+def test_pixels_are_those_of_the_service_itself(apart, picture, encode, preprocessing, watch):
     jobs = [
         job(encode(picture, "JPEG")),
         job(encode(picture, "PNG"), Region(0, 0, 0.5, 0.5), Region(0.2, 0.2, 1, 1)),
@@ -103,10 +121,11 @@ def test_pixels_are_those_of_the_service_itself(apart, picture, encode, preproce
         assert np.array_equal(one.squares, other.squares)
         assert 0 < one.seconds < 20
         assert 0 <= one.cpu_seconds < 20
+    assert 0 < watch.cpu_seconds < 40
 
 
 def test_hostile_files_are_told_in_the_same_words_and_their_neighbours_unharmed(
-    apart, picture, encode, preprocessing, deaths
+    apart, picture, encode, preprocessing, watch
 ):
     here, good = Here(preprocessing), job(encode(picture, "JPEG"))
     (whole,) = here.decode([good])
@@ -126,7 +145,7 @@ def test_hostile_files_are_told_in_the_same_words_and_their_neighbours_unharmed(
             else:
                 assert np.array_equal(one.squares, other.squares)
     assert np.array_equal(apart.decode([good])[0].squares, whole.squares)
-    assert deaths == []
+    assert watch.deaths == 0
 
 
 def test_a_region_outside_is_the_callers_fault(apart, picture, encode):
@@ -136,7 +155,7 @@ def test_a_region_outside_is_the_callers_fault(apart, picture, encode):
 
 
 def test_a_decoder_that_is_killed_is_replaced_and_its_files_are_read(
-    apart, youngest, picture, encode, deaths
+    apart, youngest, picture, encode, watch
 ):
     good = job(encode(picture, "JPEG"))
     os.kill(youngest(), signal.SIGKILL)
@@ -144,11 +163,11 @@ def test_a_decoder_that_is_killed_is_replaced_and_its_files_are_read(
     decoded = apart.decode([good, good])
 
     assert [len(each.squares) for each in decoded] == [1, 1]
-    assert deaths == ["died"]
+    assert watch.deaths == 1
 
 
 def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
-    apart, youngest, picture, encode, deaths
+    apart, youngest, picture, encode, watch
 ):
     good = job(encode(picture, "JPEG"))
     large = job(encode(picture.resize((3000, 4000)), "PNG", compress_level=1))
@@ -173,21 +192,21 @@ def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
     assert len(first.squares) == len(last.squares) == 1
     assert isinstance(broken.squares, BrokenImage)
     assert "got one that ends its decoder" in broken.squares.message
-    assert deaths == ["died", "died"]
+    assert watch.deaths == 2
 
 
 def test_a_decoder_that_never_answers_is_killed(
-    nursery, youngest, preprocessing, picture, encode, deaths, monkeypatch
+    nursery, youngest, preprocessing, picture, encode, watch, monkeypatch
 ):
     monkeypatch.setattr(apart_module, "_SILENCE", struct.pack("ll", 2, 0))
-    decoder = Apart(nursery, preprocessing, lambda: deaths.append("died"), lambda: None)
+    decoder = Apart(nursery, preprocessing, watch, watch.decoders_lost)
     stopped, good = youngest(), job(encode(picture, "JPEG"))
     os.kill(stopped, signal.SIGSTOP)
 
     (decoded,) = decoder.decode([good])
 
     assert len(decoded.squares) == 1
-    assert deaths == ["died"]
+    assert watch.deaths == 1
     until_gone(stopped)
     decoder.close()
 
@@ -207,22 +226,27 @@ def _cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
-def test_without_a_nursery_a_death_is_the_end(preprocessing, picture, encode):
-    lost = []
+def test_without_a_nursery_a_death_is_the_end(watch, preprocessing, picture, encode):
     with started() as (nursery, pid):
-        decoder = Apart(nursery, preprocessing, lambda: None, lambda: lost.append("lost"))
+        decoder = Apart(nursery, preprocessing, watch, watch.decoders_lost)
         for each in (pid, _youngest(pid)):
             os.kill(each, signal.SIGKILL)
 
         with pytest.raises(DecodersLost):
             decoder.decode([job(encode(picture, "PNG"))])
         decoder.close()
-    assert lost == ["lost"]
+    assert watch.lost == 1
 
 
-def test_decoders_end_with_whom_they_serve(preprocessing):
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a GPU")
+def test_without_a_gpu_no_decoder_for_one_is_born(nursery, preprocessing, watch):
+    with pytest.raises(DecodersLost):
+        Apart(nursery, preprocessing, watch, watch.decoders_lost, "nvjpeg")
+
+
+def test_decoders_end_with_whom_they_serve(preprocessing, watch):
     with started() as (nursery, pid):
-        decoder = Apart(nursery, preprocessing, lambda: None, lambda: None)
+        decoder = Apart(nursery, preprocessing, watch, watch.decoders_lost)
         child = _youngest(pid)
         decoder.close()
 

@@ -55,6 +55,7 @@ MEMORY = of("search", FIRST, "lookalike_memory_available_bytes")
 CERTIFICATE = "lookalike_certificate_end_timestamp_seconds"
 PIN = of_index(FIRST, "pin_timestamp_seconds")
 READ = of("search", FIRST, "lookalike_search_store_read_timestamp_seconds")
+DEATHS = of("embedder", "embedder-0", "lookalike_embedder_decoder_deaths_total")
 BOTH = ("page", "ticket")
 
 
@@ -332,6 +333,10 @@ CASES = (
             of("search", "search-0", "process_start_time_seconds"): f"-777600x10 660x{ALWAYS}",
         },
         near="DeviceLost",
+    ),
+    Case("files that end decoders", {DEATHS: f"0x15 12x{ALWAYS}"}, tickets("DecodersDie")),
+    Case(
+        "a file that a caller sends five times", {DEATHS: f"0x15 10x{ALWAYS}"}, near="DecodersDie"
     ),
     Case("no room for another generation", {FREE: flat(0.9e9)}, tickets("DiskNearFull")),
     Case("room for another generation", {FREE: flat(1.1e9)}, near="DiskNearFull"),

@@ -91,6 +91,7 @@ def _embedder(replica: str) -> dict[str, str]:
         **{of("embedder", replica, trouble, f'kind="{kind}"'): flat(0) for kind in TROUBLES},
         of("embedder", replica, "lookalike_embedder_info", f'space_id="{SPACE}"'): flat(1),
         of("embedder", replica, "lookalike_embedder_golden_cosine"): flat(0.99995),
+        of("embedder", replica, "lookalike_embedder_decoder_deaths_total"): flat(0),
     }
 
 

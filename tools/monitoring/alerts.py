@@ -26,6 +26,8 @@ LOW_RECALL, ENOUGH_SAMPLES = 0.97, 200
 # Half of what the objective allows a search; a quarter of the client's deadline for an embedding.
 LONG_SEARCH_WAIT_SECONDS, LONG_EMBED_WAIT_SECONDS = 0.05, 0.5
 DOUBTED_COSINE = 0.999
+# A file that ends decoders ends two: with others, and alone.
+MANY_DEATHS = 10
 LITTLE_MEMORY = 0.1
 LITTLE_DISK = 0.1
 EXPIRES_SOON_SECONDS, EXPIRES_NOW_SECONDS = 14 * DAY, 3 * DAY
@@ -234,6 +236,7 @@ def _load(clock: Clock) -> list[Alert]:
 def _device(clock: Clock) -> list[Alert]:
     lately = clock.span(30 * MINUTE)
     trouble = f'lookalike_embedder_device_trouble_total{{{EMBEDDERS},kind=~"error|lost|stuck"}}'
+    deaths = f"lookalike_embedder_decoder_deaths_total{{{EMBEDDERS}}}"
     return [
         Alert(
             name="DeviceLost",
@@ -244,6 +247,14 @@ def _device(clock: Clock) -> list[Alert]:
             # A lost device ends the process within 2 s: mostly before anybody has scraped that.
             expr=f"increase({trouble}[{clock.span(10 * MINUTE)}]) > 0"
             f" or changes(process_start_time_seconds{{{EMBEDDERS}}}[{lately}]) > 0",
+        ),
+        Alert(
+            name="DecodersDie",
+            severity=SLOW,
+            means="the processes in which an embedder decodes images end, by files that crash them "
+            "or by the kernel, for want of memory",
+            says="{{ $labels.instance }}: {{ $value | humanize }} in 30 minutes.",
+            expr=f"increase({deaths}[{lately}]) > {MANY_DEATHS}",
         ),
     ]
 

@@ -65,9 +65,15 @@ def _replicas() -> Row:
             ),
             Panel(
                 "CPU",
-                "Cores that each replica uses.",
+                "Cores that each replica uses, and those of the processes that decode for it.",
                 Unit.NONE,
-                (Query(rate("process_cpu_seconds_total", "instance", ALL), _REPLICA),),
+                (
+                    Query(rate("process_cpu_seconds_total", "instance", ALL), _REPLICA),
+                    Query(
+                        rate("lookalike_embedder_decoder_cpu_seconds_total", "instance"),
+                        f"{_REPLICA}, decoders",
+                    ),
+                ),
             ),
             Panel(
                 "Memory left",
@@ -165,6 +171,14 @@ def _device() -> Row:
                 "out_of_memory goes on in halves; lost and stuck end the process.",
                 Unit.PER_SECOND,
                 (Query(rate(trouble, "kind"), "{{kind}}"),),
+            ),
+            Panel(
+                "Decoders that died",
+                "By a file, or killed; another took the place of each. An alert comes at more than "
+                "10 in 30 minutes.",
+                Unit.PER_SECOND,
+                (Query(rate("lookalike_embedder_decoder_deaths_total", "instance"), _REPLICA),),
+                is_rare=True,
             ),
             Panel(
                 "Golden photos: distance from 1",
