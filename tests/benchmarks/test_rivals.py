@@ -42,7 +42,8 @@ def test_recall_is_the_share_of_the_true_nearest_over_all_answers():
 
 
 def test_the_cpu_of_a_server_is_that_of_its_whole_tree():
-    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    # The kernel counts in whole ticks of 10 ms, and what is left of one nowhere.
+    burn = "import time\nwhile time.process_time() < 0.25: pass"
     parent = f"import subprocess, sys, time; subprocess.run([sys.executable, '-c', {burn!r}])"
     shell = [sys.executable, "-c", f"{parent}; print(flush=True); time.sleep(60)"]
     with subprocess.Popen(shell, stdout=subprocess.PIPE) as process:

@@ -47,8 +47,9 @@ def secured(witness, authority) -> Iterator[str]:
     """The address of a server that shows a certificate and wants one."""
     certificate, key = authority.sign("search", "localhost")
     configuration = tls.parse(certificate, key, authority.pem).configuration
+    # Never anew: gRPC would free what another handshake uses (lookalike_kit.tls.Changes).
     credentials = grpc.dynamic_ssl_server_credentials(
-        configuration, lambda: configuration, require_client_authentication=True
+        configuration, lambda: None, require_client_authentication=True
     )
     server = grpc.server(ThreadPoolExecutor(8))
     add_SearchServiceServicer_to_server(witness, server)
@@ -126,6 +127,7 @@ def test_certificates_and_tokens_change_under_load_without_a_failed_call(
             mounted.replace(**own(authority, token=b"token %d" % number))
             shown.append(mounted["crt"].read_bytes())
             until(lambda: witness.certificates == set(shown))
+            until(lambda token=f"Bearer token {number}": token in witness.tokens)
         done.set()
 
     assert set(outcomes) == {"answered"}
