@@ -7,18 +7,22 @@ costs beside decoding, and LitServe. decoders, overload: as benchmarks/decoders.
 benchmarks/embed_overload.py.
 
 Servers and callers are processes of their own. With --quick the same at a size that says nothing.
+With --keep FOLDER each part is kept there once it was measured, and taken from there the next time:
+where a machine is lent for minutes, a run in several turns on the same machine counts as one.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 
 from benchmarks import decoders, embed_host, embed_model, embed_overload
 from benchmarks.embed_model import Sizes
-from benchmarks.record import record
+from benchmarks.record import machine, record
 
 ON_CPU = Sizes(
     backbone="resnet152",
@@ -62,11 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds instead of 25 minutes")
     parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="parts, from turn to turn")
     given = parser.parse_args(arguments)
     parts = given.parts.split(",")
     figures: dict[str, object] = {}
     for name in parts:
-        figures |= PARTS[name](given.quick)
+        figures |= _kept(name, given.quick, given.keep)
     on_gpu = torch.cuda.is_available()
     record(
         "embed_gpu" if on_gpu else "embed",
@@ -83,6 +88,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "numpy",
         ),
     )
+
+
+def _kept(name: str, quick: bool, folder: Path | None) -> Mapping[str, object]:
+    if folder is None or quick:
+        return PARTS[name](quick)
+    file = folder / f"{name}.json"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    here = {"machine": machine(), "gpu": gpu, "torch": torch.__version__}
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if {key: kept.get(key) for key in here} == here:
+        return dict(kept["figures"])
+    figures = PARTS[name](quick)
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({**here, "figures": figures}))
+    return figures
 
 
 def _model(quick: bool) -> Mapping[str, object]:

@@ -33,7 +33,7 @@ def record(
     line = {
         "benchmark": name,
         **figures,
-        "machine": _machine(),
+        "machine": machine(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "versions": {each: _version(each) for each in packages},
     }
@@ -50,7 +50,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Its processor, and how many cores of it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))

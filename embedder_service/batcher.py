@@ -267,8 +267,9 @@ class Places:
         return self._batcher._fill(self, images)
 
     def close(self) -> None:
-        """Gives the places back."""
-        self._batcher._give_back(self)
+        """Gives the places back, if they were not used."""
+        if self.images:
+            self._batcher._give_back(self)
 
     def __enter__(self) -> Places:
         return self

@@ -40,7 +40,7 @@ class Asking:
     def __init__(self, channel: socket.socket, slab: int, preprocessing: Preprocessing) -> None:
         self._channel = channel
         self._side = preprocessing.crop
-        self._pixels = np.frombuffer(mmap.mmap(slab, slab_bytes(preprocessing)), np.uint8)
+        self._slab = memoryview(mmap.mmap(slab, slab_bytes(preprocessing)))
 
     def ask(self, jobs: Sequence[Job]) -> list[Decoded]:
         """Raises whatever comes of a process that has ended, or that answers something else."""
@@ -54,9 +54,10 @@ class Asking:
         at = 0
         for each, count in zip(told, counts, strict=True):
             end = at + count * 3 * self._side * self._side
-            # A copy for each job: one that waits must not keep the others' pixels.
-            pixels = self._pixels[at:end].copy().reshape(count, 3, self._side, self._side)
-            decoded.append(_decoded(each, list(pixels)))
+            # A copy for each job: one that waits must not keep the others' pixels. Numpy would let
+            # go of the interpreter's lock for it.
+            pixels = np.frombuffer(bytearray(self._slab[at:end]), np.uint8)
+            decoded.append(_decoded(each, list(pixels.reshape(count, 3, self._side, self._side))))
             at = end
         return decoded
 

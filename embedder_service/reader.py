@@ -71,7 +71,8 @@ class Reader:
         """
         with self._lock:
             # Of each call of its kind as many go first as it has itself; online all before bulk.
-            ahead = sum(min(each.waiting, photos) for each in self._readings[bulk])
+            same = self._readings[bulk]
+            ahead = len(same) if photos == 1 else sum(min(each.waiting, photos) for each in same)
             if bulk:
                 ahead += sum(each.waiting for each in self._readings[False])
         rounds = max(1.0, (ahead + photos) / self._at_once)

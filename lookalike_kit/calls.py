@@ -4,13 +4,15 @@ A call keeps to one thread from start to end, so this is thread-local; other thr
 but where they do its work for it (`carrier`).
 """
 
+import random
 import re
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
+# Not the system's generator, for which other threads get the interpreter's lock.
+_ids = random.Random()
 Facts = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -163,7 +165,7 @@ def begin(
 ) -> str:
     """This thread handles a call with this metadata; its request id."""
     _current.is_awaited = is_awaited
-    _current.request_id = _given(metadata) or secrets.token_hex(8)
+    _current.request_id = _given(metadata) or f"{_ids.getrandbits(64):016x}"
     return _current.request_id
 
 

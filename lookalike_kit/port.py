@@ -47,7 +47,7 @@ class Port:
         self._setting = setting
         self._credentials = credentials
         self._server = grpc.server(
-            pool,
+            pool,  # type: ignore[arg-type]
             interceptors=list(interceptors),
             options=_options(max_message_bytes, connection_age_seconds, longest_call_seconds),
         )
@@ -76,7 +76,7 @@ class Port:
     def stop(self, grace_seconds: float | None = None) -> None:
         """Refuses what comes; returns when what runs has ended, or was cut off after the grace."""
         self._server.stop(grace_seconds).wait()
-        self.pool.shutdown(wait=False)
+        self.pool.close()
 
 
 def unbindable(setting: str, address: str, error: Exception) -> ConfigError:

@@ -85,6 +85,11 @@ class Ports:
         """Ends the thread that all ports share."""
         self._refuser.close()
 
+    def join(self) -> None:
+        """After each port's `stop`: until no handler runs."""
+        for port in filter(None, (self.calls, self.admin, self.probe)):
+            port.pool.join()
+
     def _port(
         self,
         setting: str,

@@ -135,11 +135,13 @@ class Server:
         """
         self.catch_signals()
         self._stop_asked.get()
-        # The interpreter waits for its threads at the end, and a kubelet would kill without a word.
+        # The end waits for handlers, and a kubelet would kill without a word.
         latest = self._config.drain_seconds + self._config.grace_seconds + END_SECONDS
         if not self._stopped:  # who abandons ends sooner
             faulthandler.dump_traceback_later(latest, exit=True)
         self.stop()
+        # A thread of ours in the middle of foreign code would not outlive the interpreter's end.
+        self._ports.join()
 
     def stop(self, drain_seconds: float | None = None) -> None:
         """NOT_SERVING at once; serves on for the drain, then closes.

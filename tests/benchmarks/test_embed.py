@@ -20,6 +20,41 @@ def test_a_model_is_measured_at_a_small_size(capsys):
     assert set(figures["by_batch"]) == {"1", "2"}
 
 
+def test_a_run_in_several_turns_measures_each_part_once(tmp_path, monkeypatch, capsys):
+    from benchmarks import embed, record
+
+    asked = []
+
+    def part(name):
+        return lambda quick: asked.append(name) or {f"{name}_figure": 1}
+
+    monkeypatch.setattr(embed, "PARTS", {name: part(name) for name in ("model", "host")})
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    kept = ["--keep", str(tmp_path / "kept")]
+    embed.main(["--parts", "host", *kept])
+    assert not (tmp_path / "results").exists()
+
+    embed.main(["--parts", "model,host", *kept])
+
+    figures = _figures(capsys)
+    assert asked == ["host", "model"]
+    assert (figures["model_figure"], figures["host_figure"]) == (1, 1)
+    assert len([*(tmp_path / "results").iterdir()]) == 1
+
+
+def test_a_part_of_another_machine_is_measured_here(tmp_path, monkeypatch):
+    from benchmarks import embed
+
+    asked = []
+    part = {"host": lambda quick: asked.append("host") or {"host_figure": 1}, "model": None}
+    monkeypatch.setattr(embed, "PARTS", part)
+    for name in ("one", "another"):
+        monkeypatch.setattr(embed, "machine", lambda name=name: name)
+        embed.main(["--parts", "host", "--keep", str(tmp_path)])
+
+    assert asked == ["host", "host"]
+
+
 def test_the_host_is_measured_at_a_small_size(capsys):
     from benchmarks import embed
 
