@@ -76,8 +76,9 @@ proof-search: $(SETUP) ## mutations, kill -9, power cuts, full disks, mishaps: a
 	@$(BIN)/python -m proofs.kills
 	@$(BIN)/python -m proofs.mutations
 
-proof-embed: $(SETUP) ## what hostile images cost the embedder
+proof-embed: $(SETUP) ## what hostile images and a failing device cost the embedder
 	@$(BIN)/python -m proofs.hostile_images
+	@$(BIN)/python -m proofs.device_failures
 
 proof-operate: $(SETUP) ## ends, deaths, rolling restarts, bad networks, strangers, soak: more than an hour, as root (PARTS="stops deaths ...")
 	@./.ci/system-packages dnsmasq ip:iproute2 || true

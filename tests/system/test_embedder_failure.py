@@ -1,15 +1,11 @@
 """What becomes of a real process, wired as any other, when its device fails."""
 
-import io
 import json
-import os
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -18,17 +14,11 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
-from PIL import Image
 
-SCRIPT = Path(__file__).parent / "failing_embedder.py"
+from proofs.device_failures import picture, start
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-SETTINGS = {
-    **dict.fromkeys(("ADDRESS", "ADMIN_ADDRESS", "METRICS_ADDRESS"), "127.0.0.1:0"),
-    "MODEL": "unused",
-    "STUCK_SECONDS": "0.3",
-    "DRAIN_SECONDS": "0.1",
-}
 
 
 class Failing:
@@ -56,13 +46,6 @@ class Failing:
             return page.read().decode()
 
 
-def start(**settings: str) -> subprocess.Popen[str]:
-    named = {f"LOOKALIKE_EMBEDDER_{name}": text for name, text in {**SETTINGS, **settings}.items()}
-    return subprocess.Popen(
-        [sys.executable, SCRIPT], env={**os.environ, **named}, stderr=subprocess.PIPE, text=True
-    )
-
-
 @pytest.fixture
 def failing() -> Iterator[Failing]:
     with ExitStack() as stack:
@@ -70,12 +53,6 @@ def failing() -> Iterator[Failing]:
         stack.callback(process.communicate)
         stack.callback(process.kill)
         yield Failing(process, stack)
-
-
-def picture(shade: int) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (32, 32), (shade,) * 3).save(file, "PNG")
-    return file.getvalue()
 
 
 def reason(call: grpc.Call) -> str:
