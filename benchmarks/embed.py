@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ import torch
 from benchmarks import decoders, embed_host, embed_model, embed_overload
 from benchmarks.embed_model import Sizes
 from benchmarks.record import machine, record
+from lookalike_kit import cpu
 
 ON_CPU = Sizes(
     backbone="resnet152",
@@ -72,9 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures: dict[str, object] = {}
     for name in parts:
         figures |= _kept(name, given.quick, given.keep)
-    on_gpu = torch.cuda.is_available()
     record(
-        "embed_gpu" if on_gpu else "embed",
+        _kind(),
         figures,
         is_full_size=not given.quick and parts == list(PARTS),
         packages=(
@@ -95,7 +96,7 @@ def _kept(name: str, quick: bool, folder: Path | None) -> Mapping[str, object]:
         return PARTS[name](quick)
     file = folder / f"{name}.json"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    here = {"machine": machine(), "gpu": gpu, "torch": torch.__version__}
+    here = {"machine": machine(), "gpu": gpu, "torch": torch.__version__, "code": _code()}
     kept = json.loads(file.read_text()) if file.exists() else {}
     if {key: kept.get(key) for key in here} == here:
         return dict(kept["figures"])
@@ -103,6 +104,20 @@ def _kept(name: str, quick: bool, folder: Path | None) -> Mapping[str, object]:
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({**here, "figures": figures}))
     return figures
+
+
+def _kind() -> str:
+    """Of device: what one kind can says nothing of another."""
+    if torch.cuda.is_available():
+        return "embed_gpu"
+    return "embed_amx" if "amx_bf16" in cpu.features() else "embed"
+
+
+def _code() -> str:
+    """What is measured, and what measures."""
+    folders = ("benchmarks", "embedder_service", "lookalike_kit")
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*.py"))
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _model(quick: bool) -> Mapping[str, object]:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Protocol
 
-from embedder_service.decoder import Decoded, DecodersLost, Job
+from embedder_service.decoder import Decoded, DecodersLost, EndsDecoders, Job
 from embedder_service.decoder_wire import Asking, slab_bytes
-from embedder_service.image_header import BrokenImage
 from embedder_service.nursery import PATIENCE_SECONDS, Nursery
 from embedder_service.spec import Preprocessing
 from lookalike_kit import logs
@@ -38,10 +37,18 @@ class Observer(Protocol):
         """What it was asked for took it so much."""
 
 
+class Unobserved:
+    """Where nobody asks."""
+
+    def decoder_died(self) -> None: ...
+    def decoded_apart(self, cpu_seconds: float) -> None: ...
+
+
 class Apart:
     """on_lost: its process has ended, and another cannot be had. jpegs: as JPEG_DECODER.
 
-    Raises DecodersLost where there is none to begin with.
+    After a death the processor decodes: it alone decides what is broken, and the GPU may have no
+    room for another context. Raises DecodersLost where there is none to begin with.
     """
 
     def __init__(
@@ -71,7 +78,7 @@ class Apart:
         decoded = self._asked((job,))
         if decoded is None:
             what = f"a whole {job.header.format} file, got one that ends its decoder"
-            return Decoded(BrokenImage(f"content: expected {what}"), 0.0, 0.0)
+            return Decoded(EndsDecoders(f"content: expected {what}"), 0.0, 0.0)
         return decoded[0]
 
     def _asked(self, jobs: Sequence[Job]) -> list[Decoded] | None:
@@ -88,7 +95,8 @@ class Apart:
         return decoded
 
     def _replace(self, files: int, why: Exception) -> None:
-        log.error("decoder_died", files=files, error=repr(why))
+        log.error("decoder_died", files=files, jpegs=self._jpegs, error=repr(why))
+        self._jpegs = "cpu"
         self._observer.decoder_died()
         self._process.close()
         try:

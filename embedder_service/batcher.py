@@ -2,8 +2,8 @@
 
 One thread owns the model. Whenever the device is free it takes what waits, up to `max_batch`, and
 never waits for more: under load batches fill by themselves, and a lone image goes at once. A device
-that can be handed a second batch while it computes is, once that one is full: until then it may
-grow.
+that can be handed a second batch while it computes is, if that one is full when it is looked at:
+before and after each landing. One that is not may grow until the device is free.
 """
 
 from __future__ import annotations

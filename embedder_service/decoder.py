@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from embedder_service import images
-from embedder_service.image_header import ImageHeader
+from embedder_service.image_header import BrokenImage, ImageHeader
 from embedder_service.images import Photo, Pixels
 from embedder_service.spec import Preprocessing
 from embedder_service.squares import square
@@ -23,6 +23,10 @@ MOST_TOGETHER = 8  # jobs
 
 class DecodersLost(Exception):
     """Nothing decodes any more in this process."""
+
+
+class EndsDecoders(BrokenImage):
+    """A file that has ended a decoder's process by itself."""
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,20 @@ def decoded(content: bytes, header: ImageHeader, scale: float) -> Pixels | None:
     most = min(side // math.ceil(side * scale) for side in sides)
     shrink = next((each for each in _SHRINKS if each <= most), 1)
     height, width = (math.ceil(side / shrink) for side in sides)
+    if colours(content) not in _COLOURS:
+        return None
     try:
-        if simplejpeg.decode_jpeg_header(content)[2] not in _COLOURS:
-            return None
         pixels: Pixels = simplejpeg.decode_jpeg(
             content, "RGB", min_height=height, min_width=width, strict=True
         )
-    except (ValueError, KeyError):  # it has no name for every sampling
+    except (ValueError, KeyError):
         return None
     return pixels if pixels.shape == (height, width, 3) else None
+
+
+def colours(content: bytes) -> str:
+    """As Gray, YCbCr, RGB, CMYK; "" where nobody says."""
+    try:
+        return str(simplejpeg.decode_jpeg_header(content)[2])
+    except (ValueError, KeyError):  # it has no name for every sampling
+        return ""

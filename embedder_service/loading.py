@@ -7,18 +7,16 @@ from functools import partial
 from importlib.metadata import version
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
-from prometheus_client import CollectorRegistry
 
 from embedder_service import checkpoint, golden, images
 from embedder_service.acceptance import MAX_ERROR
-from embedder_service.apart import Apart
+from embedder_service.apart import Apart, Unobserved
 from embedder_service.checkpoint import Checkpoint
 from embedder_service.config import EmbedderConfig
 from embedder_service.decoder import Decoder, DecodersLost, Job
 from embedder_service.devices.choice import Chosen, choose
 from embedder_service.golden import Agreement
 from embedder_service.images import Photo, Pixels
-from embedder_service.metrics import EmbedderMetrics
 from embedder_service.nursery import Nursery
 from embedder_service.servicer import MAX_IMAGES
 from embedder_service.spec import ModelError, Preprocessing
@@ -62,16 +60,15 @@ def _agreement_by_nvjpeg(
         return None
     try:
         if nursery is None or chosen.device.name == "cpu":
-            raise ModelError(f"expected a model on a GPU, got one on {chosen.device.name}")
-        unwatched = EmbedderMetrics(CollectorRegistry())
-        decoder = Apart(nursery, model.spec.preprocessing, unwatched, _nothing, "nvjpeg")
+            raise ModelError("expected decoders of their own, and a model on a GPU, got one on cpu")
+        decoder = Apart(nursery, model.spec.preprocessing, Unobserved(), _nothing, "nvjpeg")
         with closing(decoder):
             embed, read = chosen.device.embed, partial(_read, decoder)
             agreement = golden.check(model, embed, config.max_batch, read)
         # Or NaN: it cannot be told.
         if agreement.is_doubtful or not agreement.error <= MAX_ERROR:
             raise ModelError(f"expected the golden photos' vectors, got an {agreement}")
-    except (ModelError, DecodersLost) as error:
+    except (ModelError, DecodersLost, MemoryError) as error:
         why = "no decoder on the GPU has begun" if isinstance(error, DecodersLost) else str(error)
         log.warning("nvjpeg_passed_over", why=why)
         return None

@@ -45,7 +45,7 @@ class _Flight:
     parts: Sequence[Part]
     images: int
     launched: float
-    land: Callable[[], Vectors]
+    land: Callable[[], Vectors] | None  # None: nobody wants it any more
 
 
 class Passes:
@@ -96,7 +96,7 @@ class Passes:
         failed = came_back = False
         flight: _Flight | None = self._flights.popleft()
         while flight is not None:
-            error = self._land(flight) if flight.parts else None
+            error = self._land(flight, flight.land) if flight.land else None
             if error is None:
                 came_back = came_back or bool(flight.parts)
             elif is_out_of_memory(error) and flight.images > 1:
@@ -115,20 +115,20 @@ class Passes:
         wanted = [part for part in parts if part.call.still_wanted(now)]
         pixels = [image for part in wanted for image in part.images]
         if not wanted:
-            return _Flight((), 0, now, _nothing)
+            return _Flight((), 0, now, None)
         self._watch(len(pixels))
         try:
             land = self._launch(_stacked(pixels))
         except Exception as error:  # noqa: BLE001 - told when it is to land
-            land = partial(_raise, error.with_traceback(None))
+            land = partial(_raise, error)
         return _Flight(wanted, len(pixels), now, land)
 
-    def _land(self, flight: _Flight) -> Exception | None:
+    def _land(self, flight: _Flight, land: Callable[[], Vectors]) -> Exception | None:
         """The error, without the frames: they would hold the device's memory during a retry."""
         # Behind another it waited for that one, though not in our line.
         began = max(flight.launched, self._landed)
         try:
-            vectors = flight.land()
+            vectors = land()
             if len(vectors) != flight.images:
                 raise ValueError(f"{len(vectors)} vectors for {flight.images} images")
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread outlives it
@@ -136,14 +136,15 @@ class Passes:
             return error.with_traceback(None)
         finally:
             self._landed = self._clock()
-            self._watch(self._flights[0].images if self._flights else 0)
+            self._watch(0)
         self._settle(_later(flight.parts, began - flight.launched), vectors, self._landed - began)
         # With the settling, which keeps the device waiting when many threads want to go on.
         self._pace.observe(flight.images, self._clock() - began)
         return None
 
-    def _watch(self, images: int) -> None:
-        """The device is to be done with these from now on, none: it has nothing to do."""
+    def _watch(self, more: int) -> None:
+        """What is in flight, and so many images more, are to be done from now on."""
+        images = more + sum(flight.images for flight in self._flights)
         seconds = STUCK_TIMES * self._pace.predict(images) + self._stuck_seconds
         self._stuck_at = self._clock() + seconds if images else None
 
@@ -183,10 +184,6 @@ def _later(parts: Sequence[Part], seconds: float) -> Sequence[Part]:
     if not seconds:
         return parts
     return [replace(part, queued_seconds=part.queued_seconds + seconds) for part in parts]
-
-
-def _nothing() -> NoReturn:
-    raise AssertionError("no pass was begun")
 
 
 def _raise(error: Exception) -> NoReturn:

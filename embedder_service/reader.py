@@ -17,6 +17,7 @@ from embedder_service.decoder import (
     Decoded,
     Decoder,
     DecodersLost,
+    EndsDecoders,
     Job,
     Squares,
     bare,
@@ -24,8 +25,10 @@ from embedder_service.decoder import (
 from embedder_service.images import Limits, Photo
 from embedder_service.trouble import DeviceFailed
 from embedder_service.turns import Turns
-from lookalike_kit import calls
+from lookalike_kit import calls, logs
 from lookalike_kit.errors import ServiceError, ShuttingDown
+
+log = logs.get(__name__)
 
 # Above this a picture that is decoded in full may take 200 to 600 MB: one at a time.
 LARGE_PIXELS = 16_000_000
@@ -33,7 +36,7 @@ _WEIGHT = 0.05
 # Images are handed to a decoder together, where many wait: a wake-up costs 10 to 50 us of two
 # threads. The first of them waits for the last.
 _TOGETHER_SECONDS = 0.005
-_ALONE_PIXELS = 1_000_000  # and those above go by themselves
+ALONE_PIXELS = 1_000_000  # and those above go by themselves
 
 
 class Observer(Protocol):
@@ -120,7 +123,7 @@ class Reader:
             _, job = reading.unread[0]
             reading.put_at = time.perf_counter()
         turns = self._large_turns if _is_large(job) else self._turns
-        alone = job.header.pixels * job.header.scans > _ALONE_PIXELS
+        alone = job.header.pixels * job.header.scans > ALONE_PIXELS
         turns.put(reading, reading.bulk, alone)
 
     def _take_turns(self, decoder: Decoder, readings: Sequence[_Reading]) -> None:
@@ -163,12 +166,24 @@ class Reader:
         try:
             if isinstance(decoded.squares, MemoryError):
                 raise decoded.squares
+            if isinstance(decoded.squares, EndsDecoders):
+                self._tell(turn.job)
             reading.squares[turn.at] = decoded.squares
             if isinstance(decoded.squares, list):
                 self._count(decoded.seconds)
         except Exception as error:  # noqa: BLE001 - the call's own thread raises it
             self._fail(reading, error)
         self._done_with_one(reading)
+
+    def _tell(self, job: Job) -> None:
+        """Whoever is on call looks for the file."""
+        log.error(
+            "file_ended_decoders",
+            request_id=calls.request_id(),
+            caller=calls.caller(),
+            format=job.header.format,
+            bytes=len(job.photo.content),
+        )
 
     def _count(self, seconds: float) -> None:
         with self._lock:

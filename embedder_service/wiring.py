@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
@@ -18,7 +17,7 @@ from embedder_service.batch_spans import BatchSpans
 from embedder_service.batcher import Batcher
 from embedder_service.budget import ByteBudget
 from embedder_service.config import EmbedderConfig
-from embedder_service.decoder import Decoder, Here
+from embedder_service.decoder import Decoder, DecodersLost, Here
 from embedder_service.inference_servicer import InferenceServicer
 from embedder_service.metrics import EmbedderMetrics
 from embedder_service.nursery import Nursery
@@ -38,6 +37,7 @@ log = logs.get(__name__)
 
 SERVICE = "lookalike.embedder.v1.EmbedderService"
 INFERENCE = "inference.GRPCInferenceService"
+_ON_GPU = 2  # decoders by themselves: each has a context there, and the GPU is one
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Embedder:
         metrics.follow_queue(self.batcher.waiting)
         limits = images.Limits(max_bytes=config.max_image_bytes, max_pixels=config.max_image_pixels)
         decoder = self._decoder(model.preprocessing, nursery, metrics)
-        decoders = [decoder(model.jpegs) for _ in range(config.decoders or cpu.cores())]
+        several = _ON_GPU if model.jpegs == "nvjpeg" else cpu.cores()
+        decoders = [decoder(model.jpegs) for _ in range(config.decoders or several)]
         decoders.append(decoder("cpu"))  # for the large ones, which no GPU decodes small
         self.reader = Reader(limits, decoders, metrics)
         budget = ByteBudget(config.max_held_bytes)
@@ -127,7 +128,17 @@ class Embedder:
             self.server.abandon()
 
         threading.Thread(target=abandon_without_decoders, name="abandon", daemon=True).start()
-        return partial(Apart, nursery, preprocessing, metrics, lost.set)
+
+        def decoder(jpegs: str) -> Decoder:
+            try:
+                return Apart(nursery, preprocessing, metrics, lost.set, jpegs)
+            except DecodersLost:
+                if jpegs == "cpu":
+                    raise
+                log.warning("nvjpeg_passed_over", why="the GPU has no room for another decoder")
+                return decoder("cpu")
+
+        return decoder
 
 
 def _own_face(embedder: EmbedderServicer) -> Registration:

@@ -187,9 +187,10 @@ class AdmissionPool:
         thread = threading.Thread(target=self._carry, name=name, daemon=True)
         try:
             thread.start()
-        except RuntimeError:
+        except RuntimeError as error:
             if not self._threads:
                 raise
+            log.warning("no_thread", threads=len(self._threads), error=str(error))
         else:
             self._threads.append(thread)
 
@@ -209,7 +210,7 @@ class AdmissionPool:
         self._here.waited = time.perf_counter() - submitted
         try:
             fn(*args, **kwargs)
-        except Exception:  # gRPC says what handlers raise; the thread outlives what it does not
+        except BaseException:  # gRPC says what handlers raise; the thread outlives all else
             log.exception("fault")
         finally:
             with self._lock:

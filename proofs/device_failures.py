@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -60,8 +61,8 @@ class Failure:
         if self.exit_code != 1 or self.exit_seconds > EXIT_SECONDS:
             expected = f"exit code 1 within {EXIT_SECONDS:g} s"
             return f"expected {expected}, got {self.exit_code}, {self.exit_seconds:g} s"
-        if self.told != "UNAVAILABLE":
-            return f"expected the call to be told UNAVAILABLE, got {self.told}"
+        if self.told != "DEVICE_FAILED":
+            return f"expected the call to be told DEVICE_FAILED, got {self.told}"
         return ""
 
 
@@ -102,6 +103,14 @@ def start(**settings: str) -> subprocess.Popen[str]:
     )
 
 
+def reason(call: grpc.Call) -> str:
+    """What the service says of a call's end; "" where gRPC alone does."""
+    details = dict(call.trailing_metadata()).get("grpc-status-details-bin", b"")
+    info = error_details_pb2.ErrorInfo()
+    status = status_pb2.Status.FromString(details)
+    return info.reason if status.details and status.details[0].Unpack(info) else ""
+
+
 def picture(shade: int) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (32, 32), (shade,) * 3).save(file, "PNG")
@@ -130,7 +139,7 @@ def _fail(kind: str, shade: int) -> Failure:
                 not_serving_ms=round(1e3 * (not_serving - knew), 1),
                 exit_seconds=round(time.monotonic() - knew, 3),
                 exit_code=code,
-                told=call.code().name,
+                told=reason(call),
             )
 
 

@@ -50,4 +50,4 @@ def test_a_run_is_shown_with_its_machine_and_its_aims(tmp_path):
 
 
 def test_what_was_not_run_is_said_plainly(tmp_path):
-    assert figures_page(tmp_path).count("Not run yet.") == 2
+    assert figures_page(tmp_path).count("Not run yet.") == 3

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results"
-RUNS = {"embed": "On a CPU", "embed_gpu": "On a GPU"}
+RUNS = {
+    "embed": "On a CPU",
+    "embed_amx": "On a CPU that multiplies matrices (AMX)",
+    "embed_gpu": "On a GPU",
+}
 
 Figures = Mapping[str, Any]
 

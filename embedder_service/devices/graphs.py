@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle
 from typing import Protocol
 
 import numpy as np
@@ -69,7 +69,10 @@ class GraphsDevice:
         sizes = bucket_sizes(-(-max_batch // 2))
         seconds = warm_sizes(self._embed_bucket, self._side, sizes)
         self._cuts = Cuts(seconds)
-        full = sum(seconds[bucket] for bucket in self._cuts.of(max_batch))
+        pieces = self._cuts.of(max_batch)
+        for bucket, lane in self._lanes.items():
+            lane.hold(2 * pieces.count(bucket))
+        full = sum(seconds[bucket] for bucket in pieces)
         return Pace(seconds[1], full, max_batch)
 
     def embed(self, images: Pixels) -> Vectors:
@@ -103,7 +106,7 @@ def compiled(network: nn.Module) -> nn.Module:
 
 
 class Lane:
-    """One bucket: memory on the device, two stages on the host, and the graph between."""
+    """One bucket: memory on the device, stages on the host, and the graph between."""
 
     def __init__(
         self, network: nn.Module, shape: tuple[int, int, int, int], dimension: int, stream: Stream
@@ -113,25 +116,27 @@ class Lane:
         self._images = torch.zeros(shape, dtype=torch.uint8, device=stream.device)
         self._vectors = torch.zeros((shape[0], dimension), device=stream.device)
         self._replay = stream.captured(self._compute)
-        # All of them here: pinned memory takes its time, which is no pass's.
-        stages = [
-            _Stage(
-                stream.pinned(*shape, dtype=torch.uint8),
-                stream.pinned(shape[0], dimension, dtype=torch.float32),
-            )
-            for _ in range(_STAGES)
-        ]
-        self._stages = cycle(stages)
+        self._stages: deque[_Stage] = deque()
+        self.hold(_STAGES)
+
+    def hold(self, pieces: int) -> None:
+        """Has stages for so many at least. In the warm-up: pinned memory takes its time."""
+        while len(self._stages) < pieces:
+            images = self._stream.pinned(*self._images.shape, dtype=torch.uint8)
+            landed = self._stream.pinned(*self._vectors.shape, dtype=torch.float32)
+            self._stages.append(_Stage(images, landed))
 
     def launch(self, images: Pixels) -> Callable[[], Vectors]:
         """Starts at most a bucket of images; the answer waits for their vectors.
 
-        Waits itself where both stages are taken. Places left over keep the pixels of an earlier
+        Waits itself where all stages are taken. Places left over keep the pixels of an earlier
         piece: no image sees another.
         """
-        stage = next(self._stages)
+        stage = self._stages[0]
+        self._stages.rotate(-1)
+        count = len(images)  # and not the images, which an idle stage would keep
         stage.vectors()  # of its last piece, which may not have been asked for yet
-        stage.images.numpy()[: len(images)] = images
+        stage.images.numpy()[:count] = images
 
         def work() -> None:
             self._images.copy_(stage.images, non_blocking=True)
@@ -143,7 +148,7 @@ class Lane:
         @cache
         def vectors() -> Vectors:
             wait()
-            return stage.landed.numpy()[: len(images)].copy()
+            return stage.landed.numpy()[:count].copy()
 
         stage.vectors = vectors
         return vectors

@@ -18,8 +18,7 @@ import pytest
 from embedder_service import apart as apart_module
 from embedder_service import images
 from embedder_service.apart import Apart
-from embedder_service.decoder import DecodersLost, Here, Job
-from embedder_service.image_header import BrokenImage
+from embedder_service.decoder import DecodersLost, EndsDecoders, Here, Job
 from embedder_service.images import InvalidRegion, Photo, Region
 from embedder_service.nursery import Nursery
 from lookalike_kit.errors import ServiceError
@@ -190,7 +189,7 @@ def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
         killer.join()
 
     assert len(first.squares) == len(last.squares) == 1
-    assert isinstance(broken.squares, BrokenImage)
+    assert isinstance(broken.squares, EndsDecoders)
     assert "got one that ends its decoder" in broken.squares.message
     assert watch.deaths == 2
 

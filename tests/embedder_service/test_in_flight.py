@@ -166,7 +166,10 @@ def test_a_device_that_is_stuck_takes_both_along(bench):
     first, second = bench.submit(0, 1, 2, 3), bench.submit(4, 5, 6, 7)
 
     def hang(_: list[int]) -> None:
-        bench.now += 100
+        bench.now += 109  # of the 110 that both may take: ten times 8 s, and 30
+        bench.batcher.end_if_stuck()
+        assert bench.lost == 0
+        bench.now += 2
         bench.batcher.end_if_stuck()
 
     bench.while_landing = hang

@@ -146,6 +146,9 @@ def test_hostile_files_are_told_as_by_the_processor_and_their_neighbours_unharme
         assert_alike(neighbour, whole)
         if isinstance(theirs.squares, ServiceError):
             assert ours.squares.message == theirs.squares.message, image.name
+        else:
+            difference = np.abs(ours.squares[0].astype(int) - theirs.squares[0]).mean()
+            assert difference <= MOST_LEVELS, image.name
 
 
 def test_where_it_fails_all_of_its_files_are_read_by_the_processor(
@@ -163,6 +166,14 @@ def test_on_a_device_that_is_lost_it_ends(nvjpeg, jpegs, picture, encode):
 
     with pytest.raises(RuntimeError, match="illegal memory access"):
         nvjpeg.decode([job(encode(picture, "JPEG"))])
+
+
+def test_it_does_not_begin_where_it_sees_another_picture():
+    def inverted(files):
+        return [255 - picture for picture in decode_jpeg(files, ImageReadMode.RGB)]
+
+    with pytest.raises(ValueError, match="expected the processor's picture"):
+        NvJpeg(MODEL, inverted)
 
 
 def test_it_does_not_begin_where_it_cannot_decode(jpegs):

@@ -334,10 +334,8 @@ CASES = (
         },
         near="DeviceLost",
     ),
-    Case("files that end decoders", {DEATHS: f"0x15 12x{ALWAYS}"}, tickets("DecodersDie")),
-    Case(
-        "a file that a caller sends five times", {DEATHS: f"0x15 10x{ALWAYS}"}, near="DecodersDie"
-    ),
+    Case("files that end decoders", {DEATHS: f"0x15 14x{ALWAYS}"}, tickets("DecodersDie")),
+    Case("a file that is sent five times", {DEATHS: f"0x15 11x{ALWAYS}"}, near="DecodersDie"),
     Case("no room for another generation", {FREE: flat(0.9e9)}, tickets("DiskNearFull")),
     Case("room for another generation", {FREE: flat(1.1e9)}, near="DiskNearFull"),
     Case(

@@ -10,12 +10,11 @@ from contextlib import ExitStack
 import grpc
 import numpy as np
 import pytest
-from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from lookalike.embedder.v1 import embedder_pb2 as pb
 from lookalike.embedder.v1 import embedder_pb2_grpc as pb_grpc
 
-from proofs.device_failures import picture, start
+from proofs.device_failures import picture, reason, start
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -46,21 +45,13 @@ class Failing:
             return page.read().decode()
 
 
-@pytest.fixture
-def failing() -> Iterator[Failing]:
+@pytest.fixture(params=["cpu", "cuda"], ids=["one batch", "two batches in flight"])
+def failing(request) -> Iterator[Failing]:
     with ExitStack() as stack:
-        process = start()
+        process = start(DEVICE=request.param)
         stack.callback(process.communicate)
         stack.callback(process.kill)
         yield Failing(process, stack)
-
-
-def reason(call: grpc.Call) -> str:
-    trailers = dict(call.trailing_metadata())
-    info = error_details_pb2.ErrorInfo()
-    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
-    assert status.details[0].Unpack(info)
-    return info.reason
 
 
 @pytest.mark.parametrize("failing_shade", [255, 254], ids=["lost", "hangs"])

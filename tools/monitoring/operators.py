@@ -175,7 +175,7 @@ def _device() -> Row:
             Panel(
                 "Decoders that died",
                 "By a file, or killed; another took the place of each. An alert comes at more than "
-                "10 in 30 minutes.",
+                "12 in 30 minutes.",
                 Unit.PER_SECOND,
                 (Query(rate("lookalike_embedder_decoder_deaths_total", "instance"), _REPLICA),),
                 is_rare=True,

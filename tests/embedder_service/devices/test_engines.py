@@ -51,6 +51,22 @@ class InOrder:
         self.flying -= 1
 
 
+class Late(InOrder):
+    """What is started is done when it is waited for, after all before it: as late as may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Callable[[], object]] = []
+
+    def start(self, work: Callable[[], object]) -> Callable[[], object]:
+        self.waiting.append(work)
+        return lambda: self.do_until(work)
+
+    def do_until(self, work: Callable[[], object]) -> None:
+        while work in self.waiting:
+            self.waiting.pop(0)()
+
+
 def engine_of(model: EmbeddingModel, engine: str, precision: str) -> Device:
     if engine == "openvino":
         side = model.spec.preprocessing.crop
@@ -121,10 +137,11 @@ def test_on_cuda_two_pieces_of_a_batch_are_in_flight(small_model, photos, refere
     assert np.abs(vectors - reference[:MAX_BATCH]).max() < 1e-5
 
 
-def test_a_batch_that_is_begun_before_another_has_landed_leaves_its_vectors_alone(
-    small_model, photos, reference
+@pytest.mark.parametrize("stream", [InOrder, Late])
+def test_a_batch_that_is_begun_before_another_has_landed_leaves_it_alone(
+    small_model, photos, reference, stream
 ):
-    device = GraphsDevice(small_model, "graphs", "float32", InOrder())
+    device = GraphsDevice(small_model, "graphs", "float32", stream())
     device.warm_up(MAX_BATCH)
     assert device.launch is not None
 
@@ -132,6 +149,20 @@ def test_a_batch_that_is_begun_before_another_has_landed_leaves_its_vectors_alon
 
     for first, vectors in reversed([*enumerate(begun)]):
         assert np.abs(vectors() - reference[first : first + 3]).max() < 1e-5
+
+
+def test_two_full_batches_are_begun_without_a_wait(small_model, photos):
+    stream = Late()
+    device = GraphsDevice(small_model, "graphs", "float32", stream)
+    device.warm_up(MAX_BATCH)
+    stream.waiting.clear()
+    assert device.launch is not None
+
+    first, second = (device.launch(photos[:MAX_BATCH]) for _ in range(2))
+
+    assert len(stream.waiting) >= 4
+    assert (first() == second()).all()
+    assert stream.waiting == []
 
 
 def test_torch_compile_changes_nothing_but_the_time():
