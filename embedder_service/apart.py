@@ -45,7 +45,7 @@ class Unobserved:
 
 
 class Apart:
-    """on_lost: its process has ended, and another cannot be had. jpegs: as JPEG_DECODER.
+    """on_lost: its process has ended, and another cannot be had. jpegs: as JPEG_DECODER, and now.
 
     After a death the processor decodes: it alone decides what is broken, and the GPU may have no
     room for another context. Raises DecodersLost where there is none to begin with.
@@ -60,7 +60,7 @@ class Apart:
         jpegs: str = "cpu",
     ) -> None:
         self._nursery = nursery
-        self._jpegs = jpegs
+        self.jpegs = jpegs
         self._preprocessing = preprocessing
         self._observer = observer
         self._on_lost = on_lost
@@ -95,8 +95,8 @@ class Apart:
         return decoded
 
     def _replace(self, files: int, why: Exception) -> None:
-        log.error("decoder_died", files=files, jpegs=self._jpegs, error=repr(why))
-        self._jpegs = "cpu"
+        log.error("decoder_died", files=files, jpegs=self.jpegs, error=repr(why))
+        self.jpegs = "cpu"
         self._observer.decoder_died()
         self._process.close()
         try:
@@ -110,7 +110,7 @@ class Apart:
         """Tries again for a while: memory, or a process's place, may be short for a moment."""
         for pause in _PAUSES:
             try:
-                return _Process(self._nursery, self._preprocessing, self._jpegs)
+                return _Process(self._nursery, self._preprocessing, self.jpegs)
             except Exception as error:  # noqa: BLE001 - a newborn may say anything
                 log.warning("decoder_not_born", error=repr(error))
             time.sleep(pause)

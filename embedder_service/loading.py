@@ -65,6 +65,8 @@ def _agreement_by_nvjpeg(
         with closing(decoder):
             embed, read = chosen.device.embed, partial(_read, decoder)
             agreement = golden.check(model, embed, config.max_batch, read)
+        if decoder.jpegs != "nvjpeg":
+            raise ModelError("expected the golden photos to be read, got an end of their decoder")
         # Or NaN: it cannot be told.
         if agreement.is_doubtful or not agreement.error <= MAX_ERROR:
             raise ModelError(f"expected the golden photos' vectors, got an {agreement}")

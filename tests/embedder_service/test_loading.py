@@ -27,6 +27,7 @@ class Decoder(NvJpeg):
 
     shift = 0
     closed = 0
+    jpegs = "nvjpeg"
 
     def __init__(self, nursery, preprocessing, _observer, _on_lost, jpegs):
         assert (nursery, jpegs) == (NURSERY, "nvjpeg")
@@ -84,6 +85,15 @@ def test_it_is_passed_over_where_its_pixels_make_other_vectors(load, monkeypatch
     assert loaded.info.decoder.startswith("simplejpeg ")
     assert loaded.golden_cosine > 0.9999
     assert "nvjpeg_passed_over" in log
+
+
+def test_it_is_passed_over_where_it_ended_over_a_golden_photo(load, monkeypatch):
+    monkeypatch.setattr(Decoder, "jpegs", "cpu")
+
+    loaded, log = load(jpeg_decoder="nvjpeg")
+
+    assert loaded.jpegs == "cpu"
+    assert "got an end of their decoder" in log
 
 
 def test_it_is_passed_over_where_it_does_not_begin(load, monkeypatch):

@@ -300,7 +300,7 @@ class GetInfoResponse(google.protobuf.message.Message):
     precision: builtins.str
     """The arithmetic of the model's body: "float32", "bfloat16" or "float16"."""
     decoder: builtins.str
-    """The image decoder and its version, as "pillow 13.0.0"."""
+    """The image decoder and its version, as "simplejpeg 1.9.0, pillow 13.0.0"."""
     max_images_per_call: builtins.int
     """The most images a call may carry."""
     max_image_bytes: builtins.int
