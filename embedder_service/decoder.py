@@ -19,6 +19,8 @@ from lookalike_kit.errors import ServiceError
 Squares = list[Pixels] | ServiceError
 
 MOST_TOGETHER = 8  # jobs
+# Above this a picture that is decoded in full may take 200 to 600 MB.
+LARGE_PIXELS = 16_000_000
 
 
 class DecodersLost(Exception):

@@ -17,14 +17,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from embedder_service import images, jpeg
-from embedder_service.decoder import Decoded, Here, Job
+from embedder_service.decoder import LARGE_PIXELS, Decoded, Here, Job
 from embedder_service.images import Pixels
 from embedder_service.spec import Preprocessing
 from embedder_service.squares import is_long, resized_and_firsts
 from embedder_service.trouble import is_lost
 
-# Decoded in full, a pixel takes 15 bytes of the device; the processor decodes these small.
-_MOST_PIXELS = 16_000_000
 _MOST_LEVELS = 2.0  # of 255, on average, between the first picture and the processor's
 
 DecodeJpegs = Callable[[list[Tensor]], list[Tensor]]
@@ -125,8 +123,8 @@ def _expect_context(error: Exception) -> None:
 
 def _is_everyday(job: Job) -> bool:
     content, header = job.photo.content, job.header
-    if header.format != "JPEG" or header.scans != 1 or header.pixels > _MOST_PIXELS:
-        return False
+    if header.format != "JPEG" or header.scans != 1 or header.pixels > LARGE_PIXELS:
+        return False  # the processor decodes large ones small; here a pixel takes 15 bytes
     # Of a file that breaks off nvJPEG may make a picture.
     if not content.endswith(b"\xff\xd9") or not all(each.is_inside for each in job.photo.regions):
         return False

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from embedder_service import images
 from embedder_service.decoder import (
+    LARGE_PIXELS,
     MOST_TOGETHER,
     Decoded,
     Decoder,
@@ -30,8 +31,6 @@ from lookalike_kit.errors import ServiceError, ShuttingDown
 
 log = logs.get(__name__)
 
-# Above this a picture that is decoded in full may take 200 to 600 MB: one at a time.
-LARGE_PIXELS = 16_000_000
 _WEIGHT = 0.05
 # Images are handed to a decoder together, where many wait: a wake-up costs 10 to 50 us of two
 # threads. The first of them waits for the last.
@@ -74,6 +73,7 @@ class Reader:
         """
         with self._lock:
             # Of each call of its kind as many go first as it has itself; online all before bulk.
+            # With one image that is each open call's next, without a look at all of them.
             same = self._readings[bulk]
             ahead = len(same) if photos == 1 else sum(min(each.waiting, photos) for each in same)
             if bulk:

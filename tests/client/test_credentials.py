@@ -1,7 +1,6 @@
 """The client's certificates and token, through real servers that ask for them."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from lookalike_client import Client, LookalikeError, Unavailable
 from lookalike_client._credentials import Reread
 
 from lookalike_kit import tls
+from tests.waiting import until
 
 
 class Witness(SearchServiceServicer):
@@ -210,13 +210,6 @@ def test_the_environment_names_the_files(secured, witness, secret, authority):
         client.indexes()
 
     assert witness.tokens == {"Bearer first"}
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def test_a_client_that_is_made_while_the_files_change_has_the_next_ones(secret, authority):

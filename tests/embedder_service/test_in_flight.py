@@ -148,31 +148,23 @@ def test_where_memory_runs_out_both_batches_come_back_whole(bench):
     assert [numbers(each) for each in asked] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
-def test_a_device_that_is_lost_takes_both_along(bench):
+def lose(bench: Bench) -> None:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def hang(bench: Bench) -> None:
+    bench.now += 109  # of the 110 that both may take: ten times 8 s, and 30
+    bench.batcher.end_if_stuck()
+    assert bench.lost == 0
+    bench.now += 2
+    bench.batcher.end_if_stuck()
+
+
+@pytest.mark.parametrize("fail", [lose, hang])
+def test_a_device_that_is_lost_or_stuck_takes_both_along(bench, fail):
     first, second = bench.submit(0, 1, 2, 3), bench.submit(4, 5, 6, 7)
+    bench.while_landing = lambda _: fail(bench)
 
-    def broken(_: list[int]) -> None:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-    bench.while_landing = broken
-    bench.batcher.forward_waiting()
-
-    for each in (first, second):
-        assert isinstance(each.exception(0), DeviceFailed)
-    assert bench.lost == 1
-
-
-def test_a_device_that_is_stuck_takes_both_along(bench):
-    first, second = bench.submit(0, 1, 2, 3), bench.submit(4, 5, 6, 7)
-
-    def hang(_: list[int]) -> None:
-        bench.now += 109  # of the 110 that both may take: ten times 8 s, and 30
-        bench.batcher.end_if_stuck()
-        assert bench.lost == 0
-        bench.now += 2
-        bench.batcher.end_if_stuck()
-
-    bench.while_landing = hang
     bench.batcher.forward_waiting()
 
     for each in (first, second):

@@ -1,7 +1,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -11,16 +11,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 from lookalike_kit import calls
 from lookalike_kit.admission import MAX_READING
+from tests.waiting import until
 
 HELLO = StringValue(value="hello")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what another thread is about to do."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def in_flight(served: Any) -> float:

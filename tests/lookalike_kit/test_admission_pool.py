@@ -1,11 +1,11 @@
 """What grpc.server asks of a pool of threads, and what becomes of them."""
 
 import threading
-import time
 
 import pytest
 
 from lookalike_kit.admission import MAX_READING, AdmissionPool, Carried, Unobserved
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -21,13 +21,6 @@ class Told:
 
     def __call__(self, _):
         self.times += 1
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def test_the_end_of_a_call_is_told_whether_it_is_asked_for_before_or_after(pool):

@@ -1,6 +1,5 @@
 import time
 import urllib.request
-from collections.abc import Callable
 
 import grpc
 import pytest
@@ -9,6 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from lookalike_kit.errors import InvalidField
 from lookalike_kit.metrics import go_name
+from tests.waiting import until
 
 HELLO = StringValue(value="hello")
 SAY = {"grpc_type": "unary", "grpc_service": "test.v1.EchoService", "grpc_method": "Say"}
@@ -16,13 +16,6 @@ SAY = {"grpc_type": "unary", "grpc_service": "test.v1.EchoService", "grpc_method
 
 def handled(served, code: str) -> float:
     return served.metric("grpc_server_handled_total", grpc_code=code, **SAY)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def test_calls_are_counted_by_method_and_status_and_timed(serve):

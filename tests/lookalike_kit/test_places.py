@@ -2,12 +2,12 @@
 
 import queue
 import threading
-import time
 
 import pytest
 
 from lookalike_kit.errors import Expired
 from lookalike_kit.places import Places
+from tests.waiting import until
 
 
 class Callers:
@@ -28,13 +28,6 @@ class Callers:
     def _take(self, name: str) -> None:
         assert self._places.take(name, 20)
         self.served.put(name)
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_a_free_place_is_for_whoever_comes():

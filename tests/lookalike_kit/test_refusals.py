@@ -2,7 +2,6 @@
 
 import gc
 import threading
-import time
 from collections import Counter
 
 import grpc
@@ -10,6 +9,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from lookalike_kit.errors import InvalidField
+from tests.waiting import until
 
 HELLO = StringValue(value="hello")
 MORE_THAN_A_CONNECTION_MAY_KEEP = 250
@@ -47,13 +47,6 @@ def outcomes(call, request, count=MORE_THAN_A_CONNECTION_MAY_KEEP, **options):
     for _ in range(AT_ONCE):
         room.acquire()
     return codes
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def test_a_connection_outlives_calls_that_its_handler_refuses(serve, uncollected):

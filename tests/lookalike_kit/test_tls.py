@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +18,7 @@ from lookalike_kit.config import ConfigError
 from lookalike_kit.reloading import Reloading
 from lookalike_kit.server import Server
 from lookalike_kit.server_config import ServerConfig
+from tests.waiting import until
 
 END = "lookalike_certificate_end_timestamp_seconds"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -63,13 +63,6 @@ def say(channel, value=""):
 def health(channel):
     request = health_pb2.HealthCheckRequest()
     return health_pb2_grpc.HealthStub(channel).Check(request, timeout=20).status
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def is_refused(attempt):

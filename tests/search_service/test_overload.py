@@ -14,6 +14,7 @@ from lookalike_kit.errors import CallerGone
 from search_service.catalog import Catalog
 from search_service.options import read_options
 from search_service.query import ByItem, ByVector
+from tests.waiting import until
 
 SPACE = "a" * 64
 SERVICE = "lookalike.search.v1.SearchService"
@@ -63,13 +64,6 @@ def by_vectors(generation, **options):
         queries=[pb.Query(embedding=embedding) for embedding in embeddings],
         options=pb.SearchOptions(k=20, **options),
     )
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 def handled(served, code):

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from lookalike_client import Client, Unavailable
 
 from benchmarks.photograph import photograph
 from embedder_service.config import PREFIX
+from tests.waiting import until
 
 DEATHS = "lookalike_embedder_decoder_deaths_total", ()
 
@@ -43,13 +43,6 @@ def all_in(tree):
 def vector_of(client, photo):
     (embedding,) = client.embed([photo])
     return embedding.values
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def until_gone(pids):
