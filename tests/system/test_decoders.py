@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -41,8 +43,15 @@ def all_in(tree):
 
 
 def vector_of(client, photo):
-    (embedding,) = client.embed([photo])
+    # The machine may be busy with other tests: a late answer is none that failed.
+    (embedding,) = client.embed([photo], deadline_seconds=60)
     return embedding.values
+
+
+def kill(pids):
+    for pid in pids:
+        with suppress(ProcessLookupError):  # its owner was about to replace it
+            os.kill(pid, signal.SIGKILL)
 
 
 def until_gone(pids):
@@ -52,7 +61,12 @@ def until_gone(pids):
 def test_decoders_that_are_killed_under_load_fail_no_call(embedder):
     ((nursery, decoders),) = children(embedder.process.pid).items()
     photos, answers, stop = [photograph(300, 300, n) for n in range(4)], [], threading.Event()
-    with Client(embedder=embedder.address) as client:
+    with (
+        Client(embedder=embedder.address) as client,
+        ThreadPoolExecutor(8) as pool,
+        ExitStack() as at_end,
+    ):
+        at_end.callback(stop.set)
         expected = [vector_of(client, photo) for photo in photos]
         answered = Counter()
 
@@ -61,18 +75,21 @@ def test_decoders_that_are_killed_under_load_fail_no_call(embedder):
                 answers.append(vector_of(client, photos[number % 4]) == expected[number % 4])
                 answered[number] += 1
 
-        callers = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
-        for caller in callers:
-            caller.start()
+        callers = [pool.submit(ask, n) for n in range(8)]
+
+        def have_two_more(before):
+            if any(caller.done() for caller in callers):
+                return True
+            return all(answered[n] > before[n] + 1 for n in range(8))
+
         for _ in range(10):
             before = answered.copy()
-            for pid in all_in(children(nursery)):
-                os.kill(pid, signal.SIGKILL)
+            kill(all_in(children(nursery)))
             # A file that two of them end over is taken for the cause: none may meet two rounds.
-            until(lambda before=before: all(answered[n] > before[n] + 1 for n in range(8)))
+            until(lambda before=before: have_two_more(before))
         stop.set()
         for caller in callers:
-            caller.join()
+            caller.result()
 
     assert len(decoders) >= 2
     assert len(answers) > 50
@@ -97,8 +114,7 @@ def test_nothing_is_left_of_an_embedder_that_is_killed(embedder):
 
 def test_without_its_nursery_an_embedder_ends_and_another_takes_its_calls(embedder):
     ((nursery, decoders),) = children(embedder.process.pid).items()
-    for pid in (nursery, *decoders):
-        os.kill(pid, signal.SIGKILL)
+    kill((nursery, *decoders))
 
     with Client(embedder=embedder.address) as client, pytest.raises(Unavailable):
         client.embed([photograph(300, 300)], deadline_seconds=5)
