@@ -36,7 +36,7 @@ $(SETUP): $(UV) requirements/dev.txt pyproject.toml
 demo: $(SETUP) ## the whole story on real input: build/demo/report.html (IMAGES=DIR, BACKBONE=resnet152)
 	@$(BIN)/lookalike demo --out build/demo $(if $(IMAGES),--images "$(IMAGES)") $(if $(BACKBONE),--backbone $(BACKBONE))
 
-test: $(SETUP) ## every test: first those without torch, in under a minute, then the others
+test: $(SETUP) ## every test: first those without torch, then the others
 	@./.ci/system-packages strace prometheus dnsmasq ip:iproute2 || echo "without them their tests are left out" >&2
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m "not torch"
 	@$(BIN)/python -m pytest -q $(PARALLEL) -m torch
