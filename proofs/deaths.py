@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from lookalike.search.v1.admin_pb2_grpc import IndexAdminServiceStub
 from lookalike_cli.processes import Running
 
 from benchmarks.record import record, table
-from proofs import tiers
+from proofs import family, tiers
 from proofs.backend import Backend, Options, backend
 from proofs.replica import workplace
 from search_service.manifest import blob_key
@@ -210,13 +209,8 @@ def _kill_checks(replicas: Sequence[Replica], store: Store, folder: Path, found:
 
 def _kill_children(pid: int) -> int:
     """How many there were."""
-    children: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(OSError):
-            children += map(int, (task / "children").read_text().split())
-    for child in children:
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+    children = family.children(pid)
+    family.kill(children)
     return len(children)
 
 

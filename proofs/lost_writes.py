@@ -137,7 +137,8 @@ def _take_in(store: Store, cache: Cache) -> None:
     (entry,) = current.serving
     manifest = read_manifest(store, INDEX, entry.generation, entry.manifest_sha256)
     cache.keep_manifest(entry.manifest_sha256, encode(manifest))
-    cache.fetch(store, manifest)
+    for blob in cache.unverified(manifest):
+        cache.bring(store, blob)
     cache.keep_served(INDEX, current)
     cache.keep_pins((Pin(index=INDEX, entry=entry, reason="the proof", since=_SINCE),))
     cache.sweep([entry.manifest_sha256])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from proofs import family
 from proofs.catalogue import SPACE, build_of
 from proofs.certificates import certificate
 from proofs.prometheus import SCRAPE_SECONDS
@@ -33,6 +34,7 @@ OTHER_SPACE = "b" * 64
 BROKEN = "broken"
 FIRST_MEMBERS = 4
 LONG_AGO = timedelta(days=3)
+KILLS_OF_DECODERS, KILL_PAUSE_SECONDS = 20, 0.5
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,16 @@ def _passes_fail(fleet: Fleet) -> Iterator[None]:
 
 
 @contextmanager
+def _decoders_die(fleet: Fleet) -> Iterator[None]:
+    """No call fails: another decoder has its file, and the next kill comes when it is answered."""
+    [nursery] = family.children(fleet.members["embedder-0"].running.process.pid)
+    for _ in range(KILLS_OF_DECODERS):
+        family.kill(family.children(nursery))
+        time.sleep(KILL_PAUSE_SECONDS)
+    yield
+
+
+@contextmanager
 def _device_lost(fleet: Fleet) -> Iterator[None]:
     """Its process ends by itself, and another begins in its place."""
     member = fleet.members["embedder-1"]
@@ -278,6 +290,7 @@ ALL_FAULTS = (
     Fault("the next model's embedder beside", set(), _next_model, look_seconds=8),
     Fault("golden photos at 0.9985", _tickets("CanaryDrift"), _drifted),
     Fault("a certificate ends soon", _tickets("CertificateExpiring"), _expiring),
+    Fault("an embedder's decoders are killed", _tickets("DecodersDie"), _decoders_die),
     Fault(
         "a device is lost",
         _tickets("DeviceLost"),

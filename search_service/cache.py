@@ -54,11 +54,6 @@ class Cache:
     def size_bytes(self) -> int:
         return shutil.disk_usage(self.folder).total
 
-    def fetch(self, store: Store, manifest: Manifest) -> None:
-        """Brings and verifies the manifest's blobs. FormatError, FileNotFoundError, OSError."""
-        for blob in self.unverified(manifest):
-            self.bring(store, blob)
-
     def unverified(self, manifest: Manifest) -> list[Blob]:
         """What is missing, or was there before this process and may be damaged."""
         return [
@@ -68,7 +63,7 @@ class Cache:
         ]
 
     def bring(self, store: Store, blob: Blob) -> None:
-        """Fetches a blob unless it is here and whole."""
+        """Fetches a blob unless it is here and whole. FormatError, FileNotFoundError, OSError."""
         if not self._is_whole(blob):
             store.fetch(blob, self.folder / blob.sha256)
         self.trust([blob])

@@ -18,25 +18,30 @@ def cache(tmp_path):
     return Cache(tmp_path / "cache")
 
 
+def fetch(cache, store, manifest):
+    for blob in cache.unverified(manifest):
+        cache.bring(store, blob)
+
+
 def test_what_was_fetched_is_not_fetched_again(store, cache, published):
     manifest = published.manifest
     assert cache.missing_bytes(manifest) == sum(b.bytes for b in manifest.blobs().values())
 
-    cache.fetch(store, manifest)
+    fetch(cache, store, manifest)
     for blob in manifest.blobs().values():
         store.delete(blob_key(blob.sha256))
-    cache.fetch(store, manifest)
+    fetch(cache, store, manifest)
 
     assert cache.missing_bytes(manifest) == 0
 
 
 def test_a_new_process_verifies_what_it_finds_and_fetches_what_is_damaged(store, cache, published):
-    cache.fetch(store, published.manifest)
+    fetch(cache, store, published.manifest)
     damaged = cache.folder / published.manifest.base.blobs["vectors"].sha256
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-1] + b"x")
 
-    Cache(cache.folder.parent).fetch(store, published.manifest)
+    fetch(Cache(cache.folder.parent), store, published.manifest)
 
     assert damaged.read_bytes() == whole
 
@@ -46,7 +51,7 @@ def test_damage_in_the_store_never_reaches_the_cache(store, cache, published):
     (store.root / blob_key(sha256)).write_bytes(b"x")
 
     with pytest.raises(FormatError, match="expected"):
-        cache.fetch(store, published.manifest)
+        fetch(cache, store, published.manifest)
 
     assert not (cache.folder / sha256).exists()
 
@@ -65,7 +70,7 @@ def test_a_sweep_removes_blobs_that_nothing_names_and_no_other_file(
 ):
     later = publish(store, "dresses", builds[1])
     for each in (published, later):
-        cache.fetch(store, each.manifest)
+        fetch(cache, store, each.manifest)
         cache.keep_manifest(each.sha256, encode(each.manifest))
     (cache.folder / "notes.txt").write_text("mine")
     left_by_the_dead = [
@@ -88,7 +93,7 @@ def test_a_sweep_removes_blobs_that_nothing_names_and_no_other_file(
 def test_a_refused_manifest_outlives_its_blobs_to_name_its_parent(store, cache, published, builds):
     later = publish(store, "dresses", builds[1])
     for each in (published, later):
-        cache.fetch(store, each.manifest)
+        fetch(cache, store, each.manifest)
         cache.keep_manifest(each.sha256, encode(each.manifest))
 
     cache.sweep([published.sha256], [later.sha256])

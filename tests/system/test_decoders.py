@@ -1,11 +1,10 @@
 """An embedder and the processes that decode for it: all of it but the model."""
 
 import os
-import signal
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from lookalike_client import Client, Unavailable
 
 from benchmarks.photograph import photograph
 from embedder_service.config import PREFIX
+from proofs.family import children, descendants, kill
 from tests.waiting import until
 
 DEATHS = "lookalike_embedder_decoder_deaths_total", ()
@@ -26,32 +26,10 @@ def embedder():
         yield running
 
 
-def children(pid):
-    found = {}
-    for path in Path("/proc").iterdir():
-        try:
-            state, parent = (path / "stat").read_text().rpartition(")")[2].split()[:2]
-        except (OSError, ValueError):
-            continue
-        if int(parent) == pid and state != "Z":
-            found[int(path.name)] = children(int(path.name))
-    return found
-
-
-def all_in(tree):
-    return {pid for one, below in tree.items() for pid in (one, *all_in(below))}
-
-
 def vector_of(client, photo):
     # The machine may be busy with other tests: a late answer is none that failed.
     (embedding,) = client.embed([photo], deadline_seconds=60)
     return embedding.values
-
-
-def kill(pids):
-    for pid in pids:
-        with suppress(ProcessLookupError):  # its owner was about to replace it
-            os.kill(pid, signal.SIGKILL)
 
 
 def until_gone(pids):
@@ -59,7 +37,8 @@ def until_gone(pids):
 
 
 def test_decoders_that_are_killed_under_load_fail_no_call(embedder):
-    ((nursery, decoders),) = children(embedder.process.pid).items()
+    (nursery,) = children(embedder.process.pid)
+    assert len(children(nursery)) >= 2
     photos, answers, stop = [photograph(300, 300, n) for n in range(4)], [], threading.Event()
     with (
         Client(embedder=embedder.address) as client,
@@ -84,21 +63,20 @@ def test_decoders_that_are_killed_under_load_fail_no_call(embedder):
 
         for _ in range(10):
             before = answered.copy()
-            kill(all_in(children(nursery)))
+            kill(children(nursery))
             # A file that two of them end over is taken for the cause: none may meet two rounds.
             until(lambda before=before: have_two_more(before))
         stop.set()
         for caller in callers:
             caller.result()
 
-    assert len(decoders) >= 2
     assert len(answers) > 50
     assert all(answers)
     assert scrape(embedder.metrics_address)[DEATHS] >= 10
 
 
 def test_nothing_is_left_of_an_embedder_that_ends(embedder):
-    processes_of_it = all_in(children(embedder.process.pid))
+    processes_of_it = descendants(embedder.process.pid)
 
     assert len(processes_of_it) >= 3
     assert embedder.terminate() == 0
@@ -106,15 +84,15 @@ def test_nothing_is_left_of_an_embedder_that_ends(embedder):
 
 
 def test_nothing_is_left_of_an_embedder_that_is_killed(embedder):
-    processes_of_it = all_in(children(embedder.process.pid))
+    processes_of_it = descendants(embedder.process.pid)
     embedder.kill()
 
     until_gone(processes_of_it)
 
 
 def test_without_its_nursery_an_embedder_ends_and_another_takes_its_calls(embedder):
-    ((nursery, decoders),) = children(embedder.process.pid).items()
-    kill((nursery, *decoders))
+    (nursery,) = children(embedder.process.pid)
+    kill((nursery, *children(nursery)))
 
     with Client(embedder=embedder.address) as client, pytest.raises(Unavailable):
         client.embed([photograph(300, 300)], deadline_seconds=5)
@@ -127,7 +105,7 @@ def test_its_threads_keep_to_one_core_if_they_may():
         settings = {"model": 1, "calls_on_one_core": setting}
         with processes.start("benchmarks.embedder_stand_in", PREFIX, settings) as running:
             assert len(os.sched_getaffinity(running.process.pid)) == cores
-            decoders = all_in(children(running.process.pid))
+            decoders = descendants(running.process.pid)
             assert {len(os.sched_getaffinity(pid)) for pid in decoders} == {
                 len(os.sched_getaffinity(0))
             }
