@@ -1,7 +1,7 @@
-"""A few batch sizes, warmed before serving, for batches of any size.
+"""A few batch sizes for batches of any size.
 
-On a GPU a batch is as slow as the next bucket, and filling it up costs nothing; on a CPU every
-image costs its time, and two exact buckets beat one that is half empty. The measured times decide.
+On a GPU a batch is as slow as the next bucket, and filling it up costs nothing, or two exact
+buckets beat one that is half empty: the measured times decide. On a CPU every image costs its time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from collections.abc import Mapping
 def bucket_sizes(most: int) -> tuple[int, ...]:
     """1, 2, 4, 8, ... and `most` itself."""
     return (*(1 << power for power in range((most - 1).bit_length())), most)
+
+
+def fine_bucket(images: int) -> int:
+    """The first of 1, 2, 3, ... 16, 18, 20, ... 32, 36, 40, ... 64, 72, ... with room for them."""
+    step = 1 << max(0, (images - 1).bit_length() - 4)
+    return -(-images // step) * step
 
 
 class Cuts:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from embedder_service.devices.network import network_of
-from embedder_service.devices.padded import warm_sizes
+from embedder_service.devices.warm import warm_sizes
 from embedder_service.images import Pixels
 from embedder_service.model import EmbeddingModel
 from embedder_service.pace import Pace

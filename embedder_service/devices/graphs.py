@@ -18,7 +18,7 @@ from embedder_service.devices.buckets import Cuts, bucket_sizes
 from embedder_service.devices.device import Unavailable
 from embedder_service.devices.eager import device_name
 from embedder_service.devices.network import network_of
-from embedder_service.devices.padded import warm_sizes
+from embedder_service.devices.warm import warm_sizes
 from embedder_service.images import Pixels
 from embedder_service.model import EmbeddingModel
 from embedder_service.pace import Pace

@@ -16,10 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from embedder_service.devices.buckets import bucket_sizes, fine_bucket
 from embedder_service.devices.device import Unavailable
-from embedder_service.devices.padded import Padded
+from embedder_service.devices.warm import warm_sizes
 from embedder_service.images import Pixels
 from embedder_service.model import EmbeddingModel
+from embedder_service.pace import Pace
 from embedder_service.pending import Vectors
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -42,18 +44,33 @@ class Networks:
     head: Any
 
 
-class OpenvinoDevice(Padded):
-    """The body in `precision`, the head in float32. `threads` 0: one a core."""
+class OpenvinoDevice:
+    """The body in `precision`, the head in float32. `threads` 0: one a core.
+
+    It takes batches of any size, and from a few images on each costs the same, so buckets are
+    close to one another. Each keeps a few megabytes, and its first pass takes as much longer as
+    one or two images: those that `warm_up` leaves out have theirs while serving.
+    """
 
     engine = "openvino"
     launch = None
     name = "cpu"
 
     def __init__(self, networks: Networks, side: int, precision: str, threads: int = 0) -> None:
-        super().__init__(self._run, side)
         self.precision = precision
+        self._side = side
+        self._max_batch = 0
         self._body = _runner(networks.body, precision, threads)
         self._head = _runner(networks.head, "float32", threads)
+
+    def warm_up(self, max_batch: int) -> Pace:
+        self._max_batch = max_batch
+        seconds = warm_sizes(self._run, self._side, bucket_sizes(max_batch))
+        return Pace(seconds[1], seconds[max_batch], max_batch)
+
+    def embed(self, images: Pixels) -> Vectors:
+        bucket = min(fine_bucket(len(images)), self._max_batch)
+        return self._run(_filled_up(images, bucket))[: len(images)]
 
     def _run(self, images: Pixels) -> Vectors:
         vectors = self._head(self._body(images))
@@ -135,6 +152,14 @@ def _converting(program: Any) -> Any:
     finally:
         # Where it fails it leaves ERROR behind, and the process would log nothing more.
         logging.root.setLevel(level)
+
+
+def _filled_up(images: Pixels, bucket: int) -> Pixels:
+    """Black images after the others, until there are as many as the bucket has."""
+    if len(images) == bucket:
+        return images
+    black = np.zeros((bucket - len(images), *images.shape[1:]), np.uint8)
+    return np.concatenate([images, black])
 
 
 def _runner(network: Any, precision: str, threads: int) -> Callable[[Array], Array]:

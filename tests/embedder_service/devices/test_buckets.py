@@ -1,6 +1,6 @@
 import pytest
 
-from embedder_service.devices.buckets import Cuts, bucket_sizes
+from embedder_service.devices.buckets import Cuts, bucket_sizes, fine_bucket
 
 
 @pytest.mark.parametrize(
@@ -9,6 +9,14 @@ from embedder_service.devices.buckets import Cuts, bucket_sizes
 )
 def test_buckets_double_up_to_the_largest_batch(most, sizes):
     assert bucket_sizes(most) == sizes
+
+
+def test_fine_buckets_leave_little_room_and_are_few():
+    buckets = [fine_bucket(images) for images in range(1, 257)]
+
+    assert buckets[:16] == list(range(1, 17))
+    assert all(0 <= bucket - images < images / 8 for images, bucket in enumerate(buckets, 1))
+    assert len(set(buckets)) == 16 + 4 * 8
 
 
 def test_where_every_image_costs_its_time_a_batch_is_cut_to_fit():
