@@ -15,6 +15,7 @@ from lookalike.embedder.v1 import embedder_pb2 as pb
 
 from embedder_service.config import PREFIX, EmbedderConfig
 from embedder_service.images import Pixels
+from embedder_service.nursery import Nursery
 from embedder_service.pace import Pace
 from embedder_service.pending import Vectors
 from embedder_service.spec import Preprocessing
@@ -47,6 +48,7 @@ class Orders:
 
 def serve(config: EmbedderConfig) -> None:
     logs.configure(config.log_level, "embedder")
+    nursery = Nursery.fork()
     first = Orders.read(config.model)
     passes = count()
 
@@ -68,7 +70,8 @@ def serve(config: EmbedderConfig) -> None:
     )
     pace = Pace(first.pass_seconds, first.pass_seconds, config.max_batch)
     preprocessing = Preprocessing(resize=32, crop=32)
-    Embedder(config, Loaded(embed, pace, preprocessing, info, first.golden_cosine)).run()
+    model = Loaded(embed, pace, preprocessing, info, first.golden_cosine)
+    Embedder(config, model, nursery).run()
 
 
 if __name__ == "__main__":
