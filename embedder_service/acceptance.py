@@ -74,7 +74,7 @@ def nearest_distances(vectors: Vectors) -> Matrix:
 def composition(embed: Embed, photos: Pixels, max_batch: int) -> float:
     """The largest distance between a photo's vector alone and in a batch of any kind tried.
 
-    Tried are the buckets and the sizes beside them, at every place up to the eighth.
+    Tried are the powers of two and the sizes beside them, at every place up to the eighth.
     """
     few = photos[: min(8, len(photos))]
     alone = in_batches(embed, few, 1)

@@ -48,7 +48,7 @@ def _call(fleet: Fleet, stop: threading.Event, seed: int) -> None:
             embedding = _embed(channels, fleet, _photo(generator), turn)
             _search(channels, fleet, embedding, turn)
             fleet.answered += 1
-        except (grpc.RpcError, ZeroDivisionError):  # nobody is there
+        except (grpc.RpcError, ZeroDivisionError, IndexError):  # nobody is there; no vector
             fleet.failed += 1
     channels.close()
 

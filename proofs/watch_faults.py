@@ -14,7 +14,7 @@ from proofs.certificates import certificate
 from proofs.prometheus import SCRAPE_SECONDS
 from proofs.scenes import INDEX
 from proofs.watched_embedder import Orders
-from proofs.watched_fleet import EMBEDDER, NEXT_EMBEDDER, Fleet
+from proofs.watched_fleet import DECODERS, EMBEDDER, NEXT_EMBEDDER, Fleet
 from search_service.build import publish, release, roll_back
 from search_service.build.publish import read_current
 from search_service.manifest import (
@@ -34,7 +34,7 @@ OTHER_SPACE = "b" * 64
 BROKEN = "broken"
 FIRST_MEMBERS = 4
 LONG_AGO = timedelta(days=3)
-KILLS_OF_DECODERS, KILL_PAUSE_SECONDS = 20, 0.5
+KILLS_OF_DECODERS, KILL_PAUSE_SECONDS, BIRTH_SECONDS = 12, 0.5, 10
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,15 @@ def _passes_fail(fleet: Fleet) -> Iterator[None]:
 
 @contextmanager
 def _decoders_die(fleet: Fleet) -> Iterator[None]:
-    """No call fails: another decoder has its file, and the next kill comes when it is answered."""
+    """Others are there before the next are killed: two deaths would be the fault of their file."""
     [nursery] = family.children(fleet.members["embedder-0"].running.process.pid)
     for _ in range(KILLS_OF_DECODERS):
-        family.kill(family.children(nursery))
+        killed = family.children(nursery)
+        family.kill(killed)
+        # Who decodes large pictures is missed by nobody here.
+        until = time.monotonic() + BIRTH_SECONDS
+        while len(family.children(nursery) - killed) < DECODERS and time.monotonic() < until:
+            time.sleep(0.01)
         time.sleep(KILL_PAUSE_SECONDS)
     yield
 

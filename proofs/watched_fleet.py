@@ -18,6 +18,7 @@ from search_service.store import Store
 EMBEDDER, NEXT_EMBEDDER, SEARCH = (
     f"lookalike-{it}" for it in ("embedder", "embedder-next", "search")
 )
+DECODERS = 2  # and one for large pictures
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Fleet:
         running = processes.start(
             "proofs.watched_embedder",
             "LOOKALIKE_EMBEDDER_",
-            {"model": model, "drain_seconds": 0, "threads": 8, **settings},
+            {"model": model, "drain_seconds": 0, "threads": 8, "decoders": DECODERS, **settings},
             self._log(name),
         )
         self._add(name, job, running, is_asked)

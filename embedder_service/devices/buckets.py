@@ -1,7 +1,8 @@
 """A few batch sizes for batches of any size.
 
-On a GPU a batch is as slow as the next bucket, and filling it up costs nothing, or two exact
-buckets beat one that is half empty: the measured times decide. On a CPU every image costs its time.
+On a GPU they double, each with a graph of its own. A batch is as slow as the next bucket, and
+filling it up costs nothing, or two exact buckets beat one that is half empty: the measured times
+decide (`Cuts`). On a CPU every image costs its time: buckets are close (`fine_bucket`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from collections.abc import Mapping
 
 
 def bucket_sizes(most: int) -> tuple[int, ...]:
-    """1, 2, 4, 8, ... and `most` itself."""
+    """1, 2, 4, 8, ... and `most` itself; all are fine buckets too."""
     return (*(1 << power for power in range((most - 1).bit_length())), most)
 
 
-def fine_bucket(images: int) -> int:
-    """The first of 1, 2, 3, ... 16, 18, 20, ... 32, 36, 40, ... 64, 72, ... with room for them."""
+def fine_bucket(images: int, most: int) -> int:
+    """The first of 1, 2, 3, ... 16, 18, 20, ... 32, 36, ... and `most` with room for them."""
     step = 1 << max(0, (images - 1).bit_length() - 4)
-    return -(-images // step) * step
+    return min(most, -(-images // step) * step)
 
 
 class Cuts:

@@ -26,7 +26,7 @@ class Device(Protocol):
     def precision(self) -> str: ...
 
     def warm_up(self, max_batch: int) -> Pace:
-        """Called once, first: runs its buckets, or the least and the most, and times them.
+        """Called once, first: runs the least and the most and sizes between, and times them.
 
         Raises ModelError if the largest does not fit the device.
         """

@@ -22,7 +22,9 @@ DEATHS = "lookalike_embedder_decoder_deaths_total", ()
 
 @pytest.fixture
 def embedder():
-    with processes.start("benchmarks.embedder_stand_in", PREFIX, {"model": 1}) as running:
+    # Few enough that each is busy: one that nobody asks does not know that its process is gone.
+    settings = {"model": 1, "decoders": 2}
+    with processes.start("benchmarks.embedder_stand_in", PREFIX, settings) as running:
         yield running
 
 
@@ -56,9 +58,13 @@ def test_decoders_that_are_killed_under_load_fail_no_call(embedder):
 
         callers = [pool.submit(ask, n) for n in range(8)]
 
+        def expect_no_failure():
+            for caller in callers:
+                if caller.done():
+                    caller.result()
+
         def have_two_more(before):
-            if any(caller.done() for caller in callers):
-                return True
+            expect_no_failure()
             return all(answered[n] > before[n] + 1 for n in range(8))
 
         for _ in range(10):
@@ -66,11 +72,8 @@ def test_decoders_that_are_killed_under_load_fail_no_call(embedder):
             kill(children(nursery))
             # A file that two of them end over is taken for the cause: none may meet two rounds.
             until(lambda before=before: have_two_more(before))
-        stop.set()
-        for caller in callers:
-            caller.result()
 
-    assert len(answers) > 50
+    expect_no_failure()
     assert all(answers)
     assert scrape(embedder.metrics_address)[DEATHS] >= 10
 

@@ -12,11 +12,13 @@ def test_buckets_double_up_to_the_largest_batch(most, sizes):
 
 
 def test_fine_buckets_leave_little_room_and_are_few():
-    buckets = [fine_bucket(images) for images in range(1, 257)]
+    buckets = [fine_bucket(images, 256) for images in range(1, 257)]
 
     assert buckets[:16] == list(range(1, 17))
     assert all(0 <= bucket - images < images / 8 for images, bucket in enumerate(buckets, 1))
     assert len(set(buckets)) == 16 + 4 * 8
+    assert set(bucket_sizes(256)) <= set(buckets)
+    assert fine_bucket(19, 19) == 19
 
 
 def test_where_every_image_costs_its_time_a_batch_is_cut_to_fit():
