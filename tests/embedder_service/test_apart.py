@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from embedder_service.decoder import DecodersLost, EndsDecoders, Here, Job
 from embedder_service.images import InvalidRegion, Photo, Region
 from embedder_service.nursery import Nursery
 from lookalike_kit.errors import ServiceError
+from proofs.family import children, kill
 from proofs.hostile_images import corpus
+from tests.waiting import until_gone
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
@@ -95,19 +97,7 @@ def apart(nursery, preprocessing, watch):
 
 
 def _youngest(nursery):
-    children = [
-        int(path.name)
-        for path in Path("/proc").iterdir()
-        if path.name.isdigit() and _parent(path) == nursery
-    ]
-    return max(children, default=0)
-
-
-def _parent(path):
-    try:
-        return int((path / "stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return None
+    return max(children(nursery), default=0)
 
 
 def test_pixels_are_those_of_the_service_itself(apart, picture, encode, preprocessing, watch):
@@ -157,7 +147,7 @@ def test_a_decoder_that_is_killed_is_replaced_and_its_files_are_read(
     apart, youngest, picture, encode, watch
 ):
     good = job(encode(picture, "JPEG"))
-    os.kill(youngest(), signal.SIGKILL)
+    kill([youngest()])
 
     decoded = apart.decode([good, good])
 
@@ -176,8 +166,7 @@ def test_a_file_that_ends_every_decoder_is_broken_and_its_neighbours_are_read(
         while not stop.is_set():
             pid = youngest()
             if _cpu_ticks(pid) >= 3:  # 30 ms into the large one
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                kill([pid])
             time.sleep(0.002)
 
     killer = threading.Thread(target=kill_what_is_busy)
@@ -206,15 +195,8 @@ def test_a_decoder_that_never_answers_is_killed(
 
     assert len(decoded.squares) == 1
     assert watch.deaths == 1
-    until_gone(stopped)
+    until_gone([stopped])
     decoder.close()
-
-
-def until_gone(pid):
-    end = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def _cpu_ticks(pid):
@@ -228,8 +210,7 @@ def _cpu_ticks(pid):
 def test_without_a_nursery_a_death_is_the_end(watch, preprocessing, picture, encode):
     with started() as (nursery, pid):
         decoder = Apart(nursery, preprocessing, watch, watch.decoders_lost)
-        for each in (pid, _youngest(pid)):
-            os.kill(each, signal.SIGKILL)
+        kill((pid, _youngest(pid)))
 
         with pytest.raises(DecodersLost):
             decoder.decode([job(encode(picture, "PNG"))])
@@ -249,4 +230,4 @@ def test_decoders_end_with_whom_they_serve(preprocessing, watch):
         child = _youngest(pid)
         decoder.close()
 
-        until_gone(child)
+        until_gone([child])

@@ -5,7 +5,6 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from lookalike_cli import processes
@@ -15,7 +14,7 @@ from lookalike_client import Client, Unavailable
 from benchmarks.photograph import photograph
 from embedder_service.config import PREFIX
 from proofs.family import children, descendants, kill
-from tests.waiting import until
+from tests.waiting import until, until_gone
 
 DEATHS = "lookalike_embedder_decoder_deaths_total", ()
 
@@ -32,10 +31,6 @@ def vector_of(client, photo):
     # The machine may be busy with other tests: a late answer is none that failed.
     (embedding,) = client.embed([photo], deadline_seconds=60)
     return embedding.values
-
-
-def until_gone(pids):
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 def test_decoders_that_are_killed_under_load_fail_no_call(embedder):

@@ -14,6 +14,8 @@ from lookalike_cli.verbs import lookalike
 from lookalike_client import Client, NotFound
 from PIL import Image
 
+from proofs.family import children
+
 pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
 
@@ -101,11 +103,7 @@ def _told(up):
 
 
 def _child(parent, module):
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            status, words = (process / "status").read_text(), (process / "cmdline").read_bytes()
-        except OSError:  # it ended while we looked
-            continue
-        if f"PPid:\t{parent}\n" in status and module in words:
-            return int(process.name)
+    for child in children(parent):
+        if module in Path(f"/proc/{child}/cmdline").read_bytes():
+            return child
     raise AssertionError(f"{parent} has no child {module}")
